@@ -1,0 +1,1 @@
+"""The lab: a small private internet of network namespaces, one process tree each."""

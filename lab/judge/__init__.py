@@ -1,0 +1,1 @@
+"""Finds out what is true, from outside the daemons."""

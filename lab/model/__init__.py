@@ -1,0 +1,1 @@
+"""What a lab is: pure values. No sockets, no netlink, no clock."""

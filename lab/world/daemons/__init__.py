@@ -1,0 +1,1 @@
+"""The contract with a daemon, and one file per daemon."""

@@ -1,0 +1,118 @@
+"""Keys, as types: a node key cannot stand where a disco key belongs, and a private key has no text.
+
+The *node key* is the WireGuard static key and the DERP address at once. The *disco key* is a second
+pair, made new at each start and never stored. All are Curve25519, 32 bytes; private ones are clamped.
+Text forms: `nodekey:` / `discokey:` + 64 hex digits; `privkey:` + 64 hex digits in key files only.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from nacl.bindings import crypto_scalarmult_base
+
+KEY_SIZE = 32
+
+
+class BadKey(ValueError):
+    """Text or bytes that are not a key. The message says what was expected."""
+
+
+def clamp(raw: bytes) -> bytes:
+    """Curve25519's private form (RFC 7748 §5)."""
+    return bytes([raw[0] & 248, *raw[1:31], (raw[31] & 127) | 64])
+
+
+def _from_hex(text: str, prefix: str) -> bytes:
+    digits = text.strip().removeprefix(prefix)
+    if len(digits) != 2 * KEY_SIZE or not text.strip().startswith(prefix):
+        raise BadKey(f"expected {prefix!r} and 64 hex digits")
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise BadKey(f"expected {prefix!r} and 64 hex digits") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Public:
+    raw: bytes
+    prefix: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != KEY_SIZE:
+            raise BadKey(f"a key has {KEY_SIZE} bytes, not {len(self.raw)}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(_from_hex(text, cls.prefix))
+
+    def __str__(self) -> str:
+        return self.prefix + self.raw.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class NodePublic(_Public):
+    prefix: ClassVar[str] = "nodekey:"
+
+    @property
+    def short(self) -> str:
+        """The form for logs: `[` first 5 base64 characters `]`."""
+        return f"[{base64.b64encode(self.raw).decode()[:5]}]"
+
+    # slots=True makes a new class, so the inherited zero-argument super() forms would not do here.
+    def __str__(self) -> str:
+        return self.prefix + self.raw.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoPublic(_Public):
+    prefix: ClassVar[str] = "discokey:"
+
+    @property
+    def short(self) -> str:
+        """The form for logs: `d:` + 16 hex digits."""
+        return f"d:{self.raw.hex()[:16]}"
+
+    def __str__(self) -> str:
+        return self.prefix + self.raw.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class _Private:
+    raw: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != KEY_SIZE:
+            raise BadKey(f"a key has {KEY_SIZE} bytes, not {len(self.raw)}")
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Self:
+        """A private key from 32 random bytes."""
+        return cls(clamp(seed))
+
+    def __str__(self) -> str:
+        raise TypeError("a private key has no text: it would end up in a log")
+
+
+@dataclass(frozen=True, slots=True)
+class NodePrivate(_Private):
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(clamp(_from_hex(text, "privkey:")))
+
+    def to_file_text(self) -> str:
+        """The one way out, for a key file of mode 0600."""
+        return "privkey:" + self.raw.hex()
+
+    @property
+    def public(self) -> NodePublic:
+        return NodePublic(crypto_scalarmult_base(self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoPrivate(_Private):
+    @property
+    def public(self) -> DiscoPublic:
+        return DiscoPublic(crypto_scalarmult_base(self.raw))
