@@ -1,0 +1,62 @@
+"""What a WireGuard device asks for and tells: the only things that come out of its methods.
+
+Which path leads to a peer is not the device's business: `Transmit` names the peer, and the source of a
+datagram is a value that the device hands back as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from node.keys import NodePublic
+
+Source: TypeAlias = Hashable
+"""Where a datagram came from: an endpoint, a relay, whatever the caller compares by value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send these to the peer, in this order."""
+
+    peer: NodePublic
+    datagrams: list[bytes]
+    is_data: bool
+    """False for handshake messages and keepalives: nobody waits for an application's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send these back to where the datagram came from: a cookie reply, before any peer is known."""
+
+    to: Source
+    datagrams: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """IP packets from the peer: authenticated, new, of an allowed source address, padding cut off."""
+
+    peer: NodePublic
+    packets: list[bytes]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An authenticated, fresh datagram of the peer came from this source. Once a batch and peer."""
+
+    peer: NodePublic
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeCompleted:
+    """New keys are in use for sending. For a responder: the peer has confirmed them."""
+
+    peer: NodePublic
+    initiator: bool
+
+
+Output: TypeAlias = Transmit | Reply | Deliver | Heard | HandshakeCompleted
