@@ -1,7 +1,7 @@
 """A link's quality: what a packet suffers on the way, each direction on its own.
 
-*up* is the direction away from the machine that the link is named after (towards the internet), *down*
-the other one. A delay is one way: 20 ms on both directions adds 40 ms to a round trip.
+*up* is the direction away from the machine that the link is named after, towards the internet;
+*down* is the other one. A delay is one way: 20 ms on both directions adds 40 ms to a round trip.
 """
 
 from __future__ import annotations
@@ -21,10 +21,6 @@ class Shape:
     reorder: float = 0.0
     duplicate: float = 0.0
 
-    @property
-    def is_clean(self) -> bool:
-        return self == CLEAN
-
 
 CLEAN = Shape()
 
@@ -37,7 +33,7 @@ class LinkQuality:
 
     @property
     def is_clean(self) -> bool:
-        return self.up.is_clean and self.down.is_clean
+        return self.up == self.down == CLEAN
 
 
 PERFECT = LinkQuality()

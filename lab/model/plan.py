@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from lab.model.link import PERFECT, LinkQuality, Shape
 
-JSON: TypeAlias = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Route:
 class Interface:
     name: str
     addresses: tuple[str, ...] = ()  # with prefix length
-    kind: Literal["veth", "bridge"] = "veth"
+    kind: Literal["veth", "bridge", "loopback"] = "veth"
     master: str | None = None  # the bridge that this is a port of
     mtu: int | None = None
     up: bool = True
@@ -84,20 +84,26 @@ class Plan:
         return next(machine for machine in self.machines if machine.name == name)
 
     def to_json(self) -> str:
-        """Canonical: sorted keys, no spaces, one line."""
-        return json.dumps(self, default=_plain, sort_keys=True, separators=(",", ":"))
+        """Canonical: sorted keys, no spaces, one line.
+
+        A lab of a thousand has a thousand equal hosts files of a thousand lines, so each distinct
+        one is written once, under "hosts", and a machine holds its index.
+        """
+        files = {hosts: n for n, hosts in enumerate(dict.fromkeys(m.hosts for m in self.machines))}
+        machines = [_plain(machine) | {"hosts": files[machine.hosts]} for machine in self.machines]
+        raw = _plain(self) | {"machines": machines, "hosts": list(files)}
+        return json.dumps(raw, default=_plain, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         raw: dict[str, Any] = json.loads(text)
-        return cls(
-            **raw
-            | {
-                "machines": tuple(map(_machine, raw["machines"])),
-                "wires": tuple(map(_wire, raw["wires"])),
-                "daemons": tuple(DaemonPlan(**each) for each in raw["daemons"]),
-            }
-        )
+        files = [_pairs(rows) for rows in raw.pop("hosts")]
+        parts = {
+            "machines": tuple(_machine(each, files[each["hosts"]]) for each in raw["machines"]),
+            "wires": tuple(map(_wire, raw["wires"])),
+            "daemons": tuple(DaemonPlan(**each) for each in raw["daemons"]),
+        }
+        return cls(**raw | parts)
 
     def digest(self) -> str:
         return sha256(self.to_json().encode()).hexdigest()
@@ -115,7 +121,7 @@ def _interface(raw: Mapping[str, Any]) -> Interface:
     return Interface(**{**raw, "addresses": tuple(raw["addresses"])})
 
 
-def _machine(raw: Mapping[str, Any]) -> Machine:
+def _machine(raw: Mapping[str, Any], hosts: tuple[tuple[str, str], ...]) -> Machine:
     return Machine(
         name=raw["name"],
         kind=raw["kind"],
@@ -123,7 +129,7 @@ def _machine(raw: Mapping[str, Any]) -> Machine:
         routes=tuple(Route(**each) for each in raw["routes"]),
         rules=tuple(Ruleset(**each) for each in raw["rules"]),
         sysctls=_pairs(raw["sysctls"]),
-        hosts=_pairs(raw["hosts"]),
+        hosts=hosts,
     )
 
 

@@ -49,3 +49,9 @@ def test_two_plans_that_differ_in_one_rule_have_two_digests() -> None:
     other = replace(HOME, rules=(Ruleset("iptables", "*nat\nCOMMIT\n#\n", "plain"),))
     assert replace(PLAN, machines=(other,)).digest() != PLAN.digest()
     assert len(PLAN.digest()) == 64
+
+
+def test_equal_hosts_files_are_written_once() -> None:
+    many = tuple(replace(HOME, name=f"home-{n}") for n in range(100))
+    assert replace(PLAN, machines=many).to_json().count("nyc.derp.example") == 1
+    assert Plan.from_json(replace(PLAN, machines=many).to_json()).machines == many
