@@ -1,0 +1,82 @@
+"""Labs as wholes: up, down, and which there are."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lab.commands.command import command, say, show
+
+
+@command(
+    "topology",
+    iterable=["set"],
+    help={
+        "topology": "a name (see lab.topologies), or a path that ends in .toml",
+        "name": "what to call the lab; its topology's name if left out",
+        "set": "override one value: --set router.home-a.nat=symmetric; may be repeated",
+        "json": "print the lab's status as one JSON document",
+    },
+)
+def up(c: Any, topology: str, name: str = "", set: Any = (), json: bool = False) -> None:
+    """Build a lab and start its daemons: invoke lab.up topology=double-nat
+
+    Returns when every daemon is ready. Up twice with the same input says so and changes nothing.
+    """
+    from lab import client
+    from lab.model.topology import load, parse_overrides
+    from lab.view import terminal
+
+    started = time.monotonic()
+    wanted = load(topology, parse_overrides(set))
+    lab = client.Lab.up(wanted, name or None, progress=say)
+    if json:
+        show(lab.status())
+        return
+    print(terminal.lab_is_up(lab.plan(), lab.name, lab.status(), time.monotonic() - started))
+
+
+@command("name", help={"name": "the lab's name, or `all`"})
+def down(c: Any, name: str) -> None:
+    """Take a lab down; it is gone when this returns: invoke lab.down double-nat"""
+    from lab import client
+
+    for one in client.Lab.running() if name == "all" else [name]:
+        print(f"{one} is down" if client.down(one) else f"{one} was not up")
+
+
+@command(name="list", help={"json": "one JSON document"})
+def list_(c: Any, json: bool = False) -> None:
+    """The labs that are running."""
+    from lab import client
+
+    names = client.Lab.running()
+    if json:
+        show(names)
+    else:
+        print("\n".join(names) or "no lab is running; start one: invoke lab.up topology=nat-pair")
+
+
+@command(help={"json": "one JSON document"})
+def topologies(c: Any, json: bool = False) -> None:
+    """The topologies that come with punchlab, each with its story in one line."""
+    from lab.model.topology import known
+    from lab.view import terminal
+
+    if json:
+        show([{"name": name, "title": title} for name, title in known()])
+    else:
+        print(terminal.columns([list(row) for row in known()]))
+
+
+@command("name", help={"name": "the lab's name", "json": "one JSON document"})
+def status(c: Any, name: str, json: bool = False) -> None:
+    """Hosts, daemons, and the path of every pair: invoke lab.status double-nat"""
+    from lab import client
+    from lab.view import terminal
+
+    now = client.Lab.attach(name).status()
+    if json:
+        show(now)
+    else:
+        print(terminal.status(now))

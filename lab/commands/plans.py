@@ -1,0 +1,48 @@
+"""What would be built, and whether this machine can: nothing here builds anything or needs privileges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from lab.commands.command import command, show
+
+TOPOLOGY = {
+    "topology": "a name (see lab.topologies), or a path that ends in .toml",
+    "set": "override one value: --set router.home-a.nat=symmetric; may be repeated",
+}
+
+
+@command("topology", iterable=["set"], help=TOPOLOGY | {"json": "the whole plan, as JSON"})
+def plan(c: Any, topology: str, set: Any = (), json: bool = False) -> None:
+    """Everything that lab.up would make: invoke lab.plan double-nat"""
+    from lab.model.layout import plan_of
+    from lab.model.topology import load, parse_overrides
+    from lab.view import terminal
+
+    planned = plan_of(load(topology, parse_overrides(set)))
+    print(planned.to_json()) if json else print(terminal.plan(planned))
+
+
+@command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid"})
+def graph(c: Any, topology: str, set: Any = (), format: str = "mermaid") -> None:
+    """The topology as a diagram's source: invoke lab.graph double-nat"""
+    from lab.model.topology import load, parse_overrides
+    from lab.view.mermaid import mermaid
+
+    if format != "mermaid":
+        raise Exit(f"format {format!r} is not known; there is: mermaid", 2)
+    print(mermaid(load(topology, parse_overrides(set))))
+
+
+@command(help={"json": "one JSON document"})
+def doctor(c: Any, json: bool = False) -> None:
+    """What this machine can do, and what to do about the rest. Exit 3 if a lab cannot run."""
+    from lab import client
+    from lab.view import terminal
+
+    found = client.doctor()
+    show(found) if json else print(terminal.doctor(found))
+    if any(one["needed"] and not one["ok"] for one in found):
+        raise Exit(code=3)

@@ -1,0 +1,92 @@
+"""What commands print for people: plain lines that also read well in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.model.plan import Plan
+
+Json = Mapping[str, Any]
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "") -> str:
+    """Left-aligned columns, two spaces apart; the last one runs free."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    return "\n".join(
+        indent + "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    )
+
+
+def lab_is_up(plan: Plan, name: str, status: Json, seconds: float) -> str:
+    """The answer of lab.up: the drawing, who runs where, how long it took, and what to do next."""
+    nodes = [host["name"] for host in status["hosts"] if runs(host, "node")]
+    lines = [plan.drawing.rstrip(), "", hosts(status), ""]
+    lines += [f"{name} is up: {len(status['hosts'])} machines in {seconds:.2f} s"]
+    if len(nodes) > 1:
+        lines += [f"next: invoke lab.ping {name} {nodes[0]} {nodes[1]} --until-direct"]
+    return "\n".join(lines)
+
+
+def runs(host: Json, daemon: str) -> bool:
+    return bool(host["daemon"]) and host["daemon"]["name"] == daemon
+
+
+def hosts(status: Json) -> str:
+    return columns([host_row(host) for host in status["hosts"]], indent="  ")
+
+
+def host_row(host: Json) -> list[str]:
+    daemon = host["daemon"]
+    does = f"{daemon['name']} {daemon['state']}, pid {daemon['pid']}" if daemon else "-"
+    return [host["name"], host["kind"], " ".join(host["addresses"]) or "-", does]
+
+
+def status(now: Json) -> str:
+    """The answer of lab.status."""
+    lines = [f"{now['lab']} ({now['topology']}), up {now['up_seconds']:.0f} s", "", hosts(now)]
+    if now["paths"]:
+        lines += ["", columns([path_row(path) for path in now["paths"]], indent="  ")]
+    return "\n".join(lines)
+
+
+def path_row(path: Json) -> list[str]:
+    pair = f"{path['from']} -> {path['to']}"
+    if path["kind"] == "none":
+        return [pair, "none yet", ""]
+    rtt = f"{path['rtt_ms']:.1f} ms" if path["rtt_ms"] is not None else ""
+    return [pair, f"{path['kind']} via {path['via']}", rtt]
+
+
+def plan(planned: Plan) -> str:
+    """The answer of lab.plan: every machine with its interfaces, routes and rules."""
+    blocks = [f"{planned.topology}: {planned.title}", planned.drawing.rstrip()]
+    for machine in planned.machines:
+        lines = [f"{machine.name} ({machine.kind})"]
+        for interface in machine.interfaces:
+            where = f", port of {interface.master}" if interface.master else ""
+            addresses = " ".join(interface.addresses) or "no address"
+            lines.append(f"  {interface.name}: {addresses} ({interface.kind}{where})")
+        for route in machine.routes:
+            via = f" via {route.via}" if route.via else ""
+            lines.append(f"  route {route.to}{via} dev {route.dev}")
+        for rules in machine.rules:
+            lines.append(f"  rules ({rules.backend}): {rules.why}")
+            lines += [f"    {line}" for line in rules.text.strip().splitlines()]
+        blocks.append("\n".join(lines))
+    started = [[daemon.host, daemon.runs] for daemon in planned.daemons]
+    blocks.append("daemons\n" + columns(started, indent="  ") if started else "no daemons")
+    return "\n\n".join(blocks)
+
+
+def doctor(found: Sequence[Json]) -> str:
+    """The answer of lab.doctor: each capability, yes or no, and what to do."""
+    rows = [[word(one), one["name"], (one["ok"] and one["found"]) or one["hint"]] for one in found]
+    return columns(rows)
+
+
+def word(capability: Json) -> str:
+    if capability["ok"]:
+        return "yes"
+    return "NO" if capability["needed"] else "no, not needed"

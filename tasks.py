@@ -1,0 +1,64 @@
+"""punchlab's commands. `invoke --list` is the table of contents, `invoke --help TASK` has an example.
+
+The lab's own commands live in `lab.commands`; here they are joined by the three that keep the project:
+test, check, bench.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from lab import commands
+
+ROOT = Path(__file__).parent
+WINGS = ("node", "lab", "e2e")
+
+
+@task(
+    help={
+        "only": "node, lab or e2e: one wing of the tests",
+        "keyword": "pytest's -k: only the tests whose names match",
+        "workers": "test processes side by side; 0 runs them in this one",
+    }
+)
+def test(
+    c: Any, only: str = "", keyword: str = "", workers: int = min(4, os.cpu_count() or 1)
+) -> None:
+    """Run the tests, all of them for real: invoke test --only e2e"""
+    if only and only not in WINGS:
+        raise Exit(f"--only {only}: there is {', '.join(WINGS)}", 2)
+    argv = [sys.executable, "-m", "pytest", str(Path("tests") / only)]
+    argv += ["-k", keyword] if keyword else []
+    argv += ["-n", str(workers)] if workers else []
+    run(c, argv)
+
+
+@task
+def check(c: Any) -> None:
+    """Lint, format, types, and the arrows between packages: invoke check"""
+    for argv in (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["lint-imports"],
+    ):
+        run(c, argv)
+
+
+def run(c: Any, argv: list[str]) -> None:
+    """From the project's root, shown before it runs; its exit status is ours."""
+    with c.cd(ROOT):
+        done = c.run(shlex.join(argv), echo=True, warn=True, pty=sys.stdout.isatty())
+    if done.exited:
+        raise Exit(code=done.exited)
+
+
+namespace = Collection(test, check, lab=commands.collection())
