@@ -1,0 +1,98 @@
+"""A stream of pings that counts what an application would see: each echo's every reply, with its time.
+
+`ping` of iputils tells of losses in words and of duplicates in passing. A judge needs numbers: for
+each sequence number when it left and when each reply came, on CLOCK_MONOTONIC, the clock of the event
+log. Runs inside a host with nothing but the standard library:
+
+    python -m lab.judge.pinger 100.64.2.20 --count 200 --interval 0.01
+
+and prints one JSON line an echo: {"seq": 0, "sent": 12.5, "received": [12.6]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import socket
+import struct
+import time
+from dataclasses import asdict, dataclass, field
+
+ECHO_REQUEST, ECHO_REPLY = 8, 0
+PATIENCE = 1.0  # seconds after the last echo: longer than any outage that is not a failure
+
+
+@dataclass(slots=True)
+class Echo:
+    seq: int
+    sent: float
+    received: list[float] = field(default_factory=list)
+
+
+def internet_checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def echo_request(ident: int, seq: int, payload: bytes) -> bytes:
+    """RFC 792, type 8. The payload's length is even."""
+    header = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, ident, seq)
+    return (
+        header[:2] + struct.pack("!H", internet_checksum(header + payload)) + header[4:] + payload
+    )
+
+
+def reply_seq(packet: bytes, ident: int) -> int | None:
+    """The sequence number, if this IPv4 packet is a reply to one of ours."""
+    start = (packet[0] & 15) * 4
+    kind, _, _, its_ident, seq = struct.unpack_from("!BBHHH", packet, start)
+    return seq if (kind, its_ident) == (ECHO_REPLY, ident) else None
+
+
+def stream(address: str, count: int, interval: float, payload: bytes) -> list[Echo]:
+    """Send `count` echoes on the beat, whatever comes back or does not."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    sock.connect((address, 0))
+    sock.setblocking(False)
+    ident = os.getpid() & 0xFFFF
+    echoes: list[Echo] = []
+    start = time.monotonic()
+    end = start + count * interval + PATIENCE
+    while (now := time.monotonic()) < end and not _done(echoes, count):
+        if len(echoes) < count and now >= start + len(echoes) * interval:
+            echoes.append(Echo(len(echoes), now))
+            sock.send(echo_request(ident, echoes[-1].seq, payload))
+            continue
+        beat = start + len(echoes) * interval if len(echoes) < count else end
+        if select.select([sock], [], [], max(0.0, beat - now))[0]:
+            seq = reply_seq(sock.recv(65535), ident)
+            if seq is not None and seq < len(echoes):
+                echoes[seq].received.append(time.monotonic())
+    return echoes
+
+
+def _done(echoes: list[Echo], count: int) -> bool:
+    """All answered, and a moment passed in which a duplicate would have shown."""
+    if len(echoes) < count or not all(echo.received for echo in echoes):
+        return False
+    return time.monotonic() > max(echo.received[-1] for echo in echoes) + PATIENCE / 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.judge.pinger")
+    parser.add_argument("address")
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--interval", type=float, default=0.1, help="seconds")
+    parser.add_argument("--payload", default="punchlab", help="text inside each echo")
+    args = parser.parse_args()
+    payload = args.payload.encode()
+    for echo in stream(args.address, args.count, args.interval, payload + bytes(len(payload) % 2)):
+        print(json.dumps(asdict(echo)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Packet captures in several machines at once, to be searched afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.pytest_plugin import Net
+
+
+@dataclass(frozen=True)
+class Captures:
+    files: dict[str, Path]
+
+    def machines_that_saw(self, marker: bytes) -> set[str]:
+        """Where these bytes went by, whatever the protocol around them."""
+        return {name for name, file in self.files.items() if marker in file.read_bytes()}
+
+
+@contextmanager
+def captured(
+    net: Net, machines: Sequence[str], folder: Path, words: str = ""
+) -> Iterator[Captures]:
+    """Everything (or what `words`, a capture filter, picks) on all interfaces of these machines.
+
+    Capturing has begun when the block begins, and the files are whole when it ends.
+    """
+    files = {machine: folder / f"{machine}.pcap" for machine in machines}
+    running = [sniff(net, machine, file, words) for machine, file in files.items()]
+    try:
+        yield Captures(files)
+    finally:
+        for process in running:
+            process.terminate()
+            process.communicate(timeout=10)
+
+
+def sniff(net: Net, machine: str, file: Path, words: str) -> subprocess.Popen[str]:
+    argv = ["tcpdump", "-i", "any", "-U", "-n", "-Z", "root", "-w", str(file), *words.split()]
+    process = net.lab.popen(machine, argv, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:  # "listening on any, ..." comes once packets are being taken
+        said.append(line)
+        if line.startswith("listening") or " listening on" in line:
+            return process
+    raise AssertionError(f"tcpdump in {machine} did not start: {''.join(said)}")
