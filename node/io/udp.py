@@ -1,0 +1,113 @@
+"""The node's UDP port: one IPv4 and one IPv6 socket with the same number.
+
+WireGuard, disco and STUN share them, because the NAT's mapping that STUN learns must be the one
+that the tunnel uses. Reading and sending are one method each: batches in, batches out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections import Counter
+from collections.abc import Sequence
+
+from node.wire.endpoint import Endpoint
+
+BATCH = 128  # datagrams a read, before timers and the other descriptors get their turn
+DATAGRAM = 65536
+BUFFER = 7 << 20  # bytes each way, best effort: a burst of one TCP window at a few Gb/s
+UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+class PortTaken(Exception):
+    """One line: which port, and why not."""
+
+
+class UdpPort:
+    def __init__(self, port: int) -> None:
+        self._ipv4 = _bind(socket.AF_INET, port)
+        self.port: int = self._ipv4.getsockname()[1]
+        self._ipv6: socket.socket | None = None
+        with contextlib.suppress(OSError):  # a machine without IPv6
+            self._ipv6 = _bind(socket.AF_INET6, self.port)
+        self.counters: Counter[str] = Counter()
+        self._by_fd = {each.fileno(): each for each in (self._ipv4, self._ipv6) if each}
+
+    @property
+    def fds(self) -> list[int]:
+        return list(self._by_fd)
+
+    @property
+    def has_ipv6(self) -> bool:
+        return self._ipv6 is not None
+
+    def read(self, fd: int) -> list[tuple[Endpoint, list[bytes]]]:
+        """What is waiting, at most a batch, in order; neighbours of one source stay together."""
+        receive = self._by_fd[fd].recvfrom
+        runs: list[tuple[Endpoint, list[bytes]]] = []
+        last: tuple[str, int] | None = None
+        for _ in range(BATCH):
+            try:
+                datagram, source = receive(DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError as error:  # an ICMP error about something we sent
+                self._count("read", error)
+                continue
+            if source == last:
+                runs[-1][1].append(datagram)
+            else:
+                last = source
+                runs.append((Endpoint(source[0], source[1]), [datagram]))
+        return runs
+
+    def send(self, datagrams: Sequence[bytes], to: Endpoint) -> bool:
+        """False when there is no way to that address; a full buffer just loses the rest."""
+        sender = self._ipv6 if to.is_ipv6 else self._ipv4
+        if sender is None:
+            return False
+        try:
+            for datagram in datagrams:
+                sender.sendto(datagram, to)
+        except OSError as error:
+            self._count("send", error)
+            return error.errno not in UNREACHABLE
+        return True
+
+    def close(self) -> None:
+        for each in self._by_fd.values():
+            each.close()
+
+    def _count(self, what: str, error: OSError) -> None:
+        self.counters[f"{what}_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
+
+
+def _bind(family: int, port: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        bound.setblocking(False)
+        for force, plain in (
+            (SO_RCVBUFFORCE, socket.SO_RCVBUF),
+            (SO_SNDBUFFORCE, socket.SO_SNDBUF),
+        ):
+            _set_buffer(bound, force, plain)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
+    except OSError as error:
+        bound.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise PortTaken(f"UDP port {port}: {error.strerror}") from None
+        raise
+    return bound
+
+
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+
+
+def _set_buffer(bound: socket.socket, force: int, plain: int) -> None:
+    for option in (force, plain):  # forcing it past the machine's limit needs CAP_NET_ADMIN
+        with contextlib.suppress(OSError):
+            bound.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            return
