@@ -1,0 +1,267 @@
+"""A client's side of one DERP connection, from the HTTP upgrade on; TLS is already done outside.
+
+Two ways in. *Fast start*: TLS 1.3 showed the meta certificate, so the server's key is known before a
+byte was sent; request and ClientInfo leave in one flight and the server answers with frames only.
+*Slow*: request, `101 Switching Protocols`, ServerKey, then ClientInfo. Both end with ServerInfo: from
+then on the relay delivers to us. Packets may be sent as soon as ClientInfo is on its way.
+
+    client --request [ClientInfo]--> server      client <--[101] ServerKey-- server
+    client --[ClientInfo]----------> server      client <--ServerInfo------- server
+
+The relay says something every 60 to 65 s, so 120 s of silence is a dead connection.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+from node.core.relay_events import (
+    Output,
+    PacketsReceived,
+    PeerGone,
+    PeerPresent,
+    RelayDown,
+    RelayHealth,
+    RelayPong,
+    RelayUp,
+    SendBytes,
+)
+from node.core.token_bucket import TokenBucket
+from node.keys import KEY_SIZE, NodePrivate, NodePublic
+from node.wire import derp, derp_login
+from node.wire.derp import HEADER, HEADER_SIZE, PACKET_HEADER_SIZE
+from node.wire.malformed import Malformed
+
+LOGIN_TIMEOUT = 10.0  # seconds from the request to ServerInfo
+SILENCE = 120.0  # seconds: twice the relay's keepalive
+PING_TIMEOUT = 5.0
+MAX_ANSWER = 16_384  # bytes of HTTP answer before we stop believing it is one
+
+UPGRADE_REQUEST = (
+    "GET /derp HTTP/1.1\r\n"
+    "Host: {host}\r\n"
+    "Upgrade: DERP\r\n"
+    "Connection: Upgrade\r\n"
+    "User-Agent: punchlab\r\n"
+)
+
+
+class Phase(Enum):
+    NEW = auto()
+    ANSWER = auto()  # waiting for 101
+    SERVER_KEY = auto()
+    SERVER_INFO = auto()
+    UP = auto()
+    DOWN = auto()
+
+
+class RelayClient:
+    def __init__(
+        self,
+        private: NodePrivate,
+        host: str,
+        *,
+        random: Callable[[int], bytes],
+        details: derp_login.ClientDetails | None = None,
+    ) -> None:
+        self.phase = Phase.NEW
+        self.counters: Counter[str] = Counter()
+        self._private, self._host, self._random = private, host, random
+        self._details = details or derp_login.ClientDetails()
+        self._server: NodePublic | None = None
+        self._rest = b""
+        self._bucket: TokenBucket | None = None
+        self._silent_at: float | None = None  # the login's or the connection's patience ends
+        self._ping: tuple[bytes, float] | None = None  # what was sent, and when
+        self._sources: dict[bytes, NodePublic] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        ends = [] if self._silent_at is None else [self._silent_at]
+        if self._ping is not None:
+            ends.append(self._ping[1] + PING_TIMEOUT)
+        return min(ends, default=None)
+
+    @property
+    def can_send(self) -> bool:
+        return self.phase in (Phase.SERVER_INFO, Phase.UP)
+
+    def start(self, server_key: NodePublic | None, now: float) -> list[Output]:
+        """`server_key`: what the meta certificate said, or None for the slow way."""
+        self._silent_at = now + LOGIN_TIMEOUT
+        request = UPGRADE_REQUEST.format(host=self._host).encode()
+        if server_key is None:
+            self.phase = Phase.ANSWER
+            return [SendBytes(request + b"\r\n")]
+        return [SendBytes(request + b"Derp-Fast-Start: 1\r\n\r\n" + self._login(server_key))]
+
+    def receive(self, data: bytes, now: float) -> list[Output]:
+        if self.phase in (Phase.NEW, Phase.DOWN):
+            return []
+        self._rest = self._rest + data if self._rest else data
+        if self.phase is Phase.UP:
+            self._silent_at = now + SILENCE
+        try:
+            if self.phase is Phase.ANSWER and not self._receive_answer():
+                return []
+            return self._receive_frames(now)
+        except Malformed as problem:
+            return self._down(f"the relay broke the protocol: {problem}")
+
+    def closed(self, why: str) -> list[Output]:
+        """The stream ended."""
+        if self.phase is Phase.SERVER_INFO:
+            why = f"the relay closed the connection at the login ({why}): it may not admit this key"
+        return self._down(why)
+
+    def packets(self, peer: NodePublic, packets: Sequence[bytes], now: float) -> bytes:
+        """The SendPacket frames, for one write. Empty before the login."""
+        if not self.can_send:
+            return b""
+        if self._bucket is not None:
+            packets = self._within_rate(self._bucket, packets, now)
+        parts: list[bytes] = []
+        size, header = -1, b""
+        for packet in packets:
+            if len(packet) != size:
+                size = len(packet)
+                header = derp.packet_header(derp.SEND_PACKET, peer.raw, size)
+            if size <= derp.MAX_PACKET:
+                parts += header, packet
+        return b"".join(parts)
+
+    def note_preferred(self, on: bool) -> list[Output]:
+        return [SendBytes(derp.NotePreferred(on).pack())] if self.can_send else []
+
+    def watch_conns(self) -> list[Output]:
+        return [SendBytes(derp.WatchConns().pack())] if self.can_send else []
+
+    def ping(self, now: float) -> list[Output]:
+        """RelayPong comes, or RelayDown after 5 s. One at a time."""
+        if not self.can_send or self._ping is not None:
+            return []
+        self._ping = (self._random(derp.PING_SIZE), now)
+        return [SendBytes(derp.Ping(self._ping[0]).pack())]
+
+    def tick(self, now: float) -> list[Output]:
+        if self._ping is not None and now >= self._ping[1] + PING_TIMEOUT:
+            return self._down("the relay left a ping unanswered for 5 s")
+        if self._silent_at is None or now < self._silent_at:
+            return []
+        if self.phase is Phase.UP:
+            return self._down("the relay was silent for 120 s")
+        return self._down("the relay did not finish the login within 10 s")
+
+    def _login(self, server: NodePublic) -> bytes:
+        self._server, self.phase = server, Phase.SERVER_INFO
+        nonce = self._random(derp.NONCE_SIZE)
+        sealed = derp_login.seal(self._details.pack(), nonce, self._private, server)
+        return derp.ClientInfo(self._private.public, sealed).pack()
+
+    def _down(self, why: str) -> list[Output]:
+        if self.phase is Phase.DOWN:
+            return []
+        self.phase = Phase.DOWN
+        self._rest, self._silent_at, self._ping = b"", None, None
+        return [RelayDown(why, retry=True)]
+
+    def _receive_answer(self) -> bool:
+        head, blank, rest = self._rest.partition(b"\r\n\r\n")
+        if len(head) > MAX_ANSWER:
+            raise Malformed("HTTP: no end of the answer")
+        if not blank:
+            return False
+        status = head.split(b"\r\n", 1)[0].decode("latin-1")
+        if not status.startswith("HTTP/1.1 101"):
+            raise Malformed(f"HTTP: {status[:60]!r} instead of 101")
+        self._rest, self.phase = rest, Phase.SERVER_KEY
+        return True
+
+    def _receive_frames(self, now: float) -> list[Output]:
+        """All whole frames in hand; runs of packets from one source come out as one batch."""
+        data, at, end = self._rest, 0, len(self._rest)
+        outputs: list[Output] = []
+        while end - at >= HEADER_SIZE:
+            kind, length = HEADER.unpack_from(data, at)
+            if length > derp.MAX_FRAME:
+                raise Malformed(f"frame: {length} bytes")
+            if at + HEADER_SIZE + length > end:
+                break
+            if kind == derp.RECV_PACKET and self.phase is Phase.UP and length >= KEY_SIZE:
+                at = self._receive_packets(data, at, HEADER_SIZE + length, outputs)
+                continue
+            payload = data[at + HEADER_SIZE : at + HEADER_SIZE + length]
+            at += HEADER_SIZE + length
+            outputs += self._receive_frame(kind, payload, now)
+        self._rest = data[at:]
+        return outputs
+
+    def _receive_packets(self, data: bytes, at: int, size: int, outputs: list[Output]) -> int:
+        """A run of RecvPacket frames with one and the same header, so of one source and length."""
+        header = data[at : at + PACKET_HEADER_SIZE]
+        packets: list[bytes] = []
+        last = len(data) - size
+        while at <= last and data.startswith(header, at):
+            packets.append(data[at + PACKET_HEADER_SIZE : at + size])
+            at += size
+        source = self._source(header[HEADER_SIZE:])
+        before = outputs[-1] if outputs else None
+        if isinstance(before, PacketsReceived) and before.source is source:
+            before.packets.extend(packets)
+        else:
+            outputs.append(PacketsReceived(source, packets))
+        return at
+
+    def _source(self, raw: bytes) -> NodePublic:
+        source = self._sources.get(raw)
+        if source is None:
+            if len(self._sources) >= 1024:  # a cache, not a record: strangers may fill it
+                self._sources.clear()
+            source = self._sources[raw] = NodePublic(raw)
+        return source
+
+    def _receive_frame(self, kind: int, payload: bytes, now: float) -> list[Output]:
+        frame = derp.parse_frame(kind, payload)
+        match frame:
+            case derp.ServerKey(key) if self.phase is Phase.SERVER_KEY:
+                return [SendBytes(self._login(key))]
+            case derp.ServerInfo(sealed) if self.phase is Phase.SERVER_INFO:
+                return self._receive_server_info(sealed, now)
+            case derp.Ping(data) if self.can_send:
+                return [SendBytes(derp.Pong(data).pack())]
+            case derp.Pong(data) if self._ping is not None and data == self._ping[0]:
+                rtt = now - self._ping[1]
+                self._ping = None
+                return [RelayPong(rtt)]
+            case derp.PeerGone(peer, reason):
+                return [PeerGone(peer, reason)]
+            case derp.PeerPresent(peer):
+                return [PeerPresent(peer)]
+            case derp.Health(problem):
+                return [RelayHealth(problem)]
+            case derp.Restarting():
+                return self._down("the relay is restarting")
+            case derp.KeepAlive() | derp.ServerKey():
+                return []
+        self.counters["unknown_frames" if frame is None else "unexpected_frames"] += 1
+        return []
+
+    def _receive_server_info(self, sealed: bytes, now: float) -> list[Output]:
+        assert self._server is not None
+        info = derp_login.ServerDetails.parse(
+            derp_login.unseal(sealed, self._private, self._server)
+        )
+        if info.bytes_per_second > 0:
+            self._bucket = TokenBucket(info.bytes_per_second, info.bytes_burst, now)
+        self.phase, self._silent_at = Phase.UP, now + SILENCE
+        return [RelayUp(self._server)]
+
+    def _within_rate(
+        self, bucket: TokenBucket, packets: Sequence[bytes], now: float
+    ) -> Sequence[bytes]:
+        """What the relay's rate limit lets through; it asked us to drop the rest, not to wait."""
+        allowed = [p for p in packets if bucket.take(PACKET_HEADER_SIZE + len(p), now)]
+        self.counters["dropped_by_rate"] += len(packets) - len(allowed)
+        return allowed
