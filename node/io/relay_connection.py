@@ -1,0 +1,279 @@
+"""A node's connection to one relay: dial, TLS, and the DERP client's rules on an epoll loop.
+
+    RelayConnection(loop, relay, region_id, private, ca_file, on_event)
+
+starts dialling at once. Events (`node.core.relay_events`): RelayUp when packets are delivered to us,
+PacketsReceived, PeerGone, RelayPong, RelayHealth, and as the very last one RelayDown, unless `close`
+was called. Connecting again is the owner's business. Events come from the loop, never from inside
+a call of a method here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from node.core.relay_client import RelayClient
+from node.core.relay_events import Event, Output, RelayDown, RelayUp, SendBytes
+from node.core.relay_outbox import Outbox
+from node.io import tls_client
+from node.io.dial import Dial
+from node.io.loop import READ, WRITE, Loop, Timer
+from node.io.resolve import resolve
+from node.keys import NodePrivate, NodePublic
+from node.netmap import DerpNode
+from node.wire.derp_login import ClientDetails
+
+CONNECT_TIMEOUT = 10.0  # seconds: name, TCP, TLS and login together
+BUFFER = 256 * 1024
+
+_shared = bytearray(BUFFER)
+_view = memoryview(_shared)
+
+
+class RelayConnection:
+    def __init__(
+        self,
+        loop: Loop,
+        relay: DerpNode,
+        region_id: int,
+        private: NodePrivate,
+        ca_file: str | None,
+        on_event: Callable[[Event], None],
+        *,
+        details: ClientDetails | None = None,
+    ) -> None:
+        self.relay, self.region_id = relay, region_id
+        self.fast_start = False
+        self.outbox = Outbox()
+        self._loop, self._ca_file, self._on_event = loop, ca_file, on_event
+        self._client = RelayClient(private, relay.host_name, random=os.urandom, details=details)
+        self._dial: Dial | None = None
+        self._tls: ssl.SSLSocket | None = None
+        self._closed = False
+        self._write_wanted = False
+        self._timer: Timer | None = None
+        self._patience = loop.at(loop.now() + CONNECT_TIMEOUT, self._connect_timed_out)
+        loop.soon(self._resolve)
+
+    # --- what the owner asks for ---
+
+    @property
+    def up(self) -> bool:
+        return self._client.can_send and not self._closed
+
+    @property
+    def counters(self) -> Counter[str]:
+        return self._client.counters
+
+    def send_packets(self, peer: NodePublic, packets: Sequence[bytes]) -> None:
+        """To a peer, in one write. Dropped before the login, and the oldest ones when the relay is slow."""
+        frames = self._client.packets(peer, packets, self._loop.now())
+        if not frames or self._tls is None or self._closed:
+            self._client.counters["dropped_not_up"] += len(packets)
+            return
+        if not self.outbox.empty:
+            self.outbox.push(frames)
+            return
+        sent = self._write(frames)
+        if sent < len(frames):
+            self.outbox.hold(frames, sent, self._loop.now())
+            self._want_write(True)
+
+    def note_preferred(self, on: bool) -> None:
+        self._handle(self._client.note_preferred(on))
+
+    def watch_conns(self) -> None:
+        self._handle(self._client.watch_conns())
+
+    def ping(self) -> None:
+        """RelayPong follows, or RelayDown when the connection is half-open."""
+        self._handle(self._client.ping(self._loop.now()))
+
+    def close(self) -> None:
+        """No event follows."""
+        if self._closed:
+            return
+        self._closed = True
+        self._patience.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._tls is not None:
+            self._loop.forget(self._tls.fileno())
+            self._tls.close()
+
+    # --- connecting ---
+
+    def _connect_timed_out(self) -> None:
+        self._down(f"no connection within {CONNECT_TIMEOUT:.0f} s", retry=True)
+
+    def _resolve(self) -> None:
+        if self._closed:
+            return
+        known = [a for a in (self.relay.ipv4, self.relay.ipv6) if a is not None and a != "none"]
+        if known:
+            self._connect(known)
+        else:
+            resolve(self._loop, self.relay.host_name, self._resolved)
+
+    def _resolved(self, addresses: list[str]) -> None:
+        families = {False: self.relay.ipv4, True: self.relay.ipv6}
+        usable = [a for a in addresses if families[":" in a] != "none"]
+        if not usable:
+            self._down("its name has no address here: neither hosts file nor DNS knows it", True)
+        elif not self._closed:
+            self._connect(usable)
+
+    def _connect(self, addresses: list[str]) -> None:
+        port = self.relay.derp_port
+        self._dial = Dial(
+            self._loop, addresses, port, self._connected, lambda why: self._down(why, retry=True)
+        )
+
+    def _connected(self, tcp: socket.socket) -> None:
+        try:
+            context = tls_client.context_for(self.relay, self._ca_file)
+        except OSError as error:
+            tcp.close()
+            why = f"the CA file {self._ca_file} cannot be used: {error.strerror or error}"
+            self._down(why, retry=False)
+            return
+        name = tls_client.expected_name(self.relay)
+        try:
+            self._tls = context.wrap_socket(
+                tcp, server_hostname=name, do_handshake_on_connect=False
+            )
+        except (OSError, ValueError) as error:  # gone already, or no name at all
+            tcp.close()
+            self._down(f"it hung up before the TLS handshake ({error})", retry=True)
+            return
+        self._handshake(0)
+
+    def _handshake(self, _events: int) -> None:
+        assert self._tls is not None
+        try:
+            self._tls.do_handshake()
+            if tls_client.is_pinned(self.relay):
+                tls_client.check_pin(self._tls, self.relay)
+        except ssl.SSLWantReadError:
+            self._loop.watch(self._tls.fileno(), READ, self._handshake)
+        except ssl.SSLWantWriteError:
+            self._loop.watch(self._tls.fileno(), WRITE, self._handshake)
+        except tls_client.Untrusted as problem:
+            self._down(str(problem), retry=False)
+        except ssl.SSLError as error:
+            wrong = isinstance(error, ssl.SSLCertVerificationError)
+            self._down(tls_client.explain(error, self.relay, self._ca_file), retry=not wrong)
+        except OSError as error:
+            self._down(f"it hung up during the TLS handshake ({error.strerror or error})", True)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        assert self._tls is not None
+        key = tls_client.meta_key(self._tls)
+        self.fast_start = key is not None
+        self._loop.watch(self._tls.fileno(), READ, self._ready)
+        self._handle(self._client.start(key, self._loop.now()))
+
+    # --- running ---
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._write_wanted:
+            self._flush()
+        if events & ~WRITE and not self._closed:
+            self._read()
+
+    def _read(self) -> None:
+        """All that TLS has, at most one buffer full, as one batch."""
+        tls, size, end = self._tls, 0, ""
+        assert tls is not None
+        try:
+            while size < BUFFER:
+                got = tls.recv_into(_view[size:])
+                if not got:
+                    end = "the relay closed the connection"
+                    break
+                size += got
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError as error:
+            end = f"the connection broke: {error.strerror or error}"
+        if size:
+            self._handle(self._client.receive(bytes(_view[:size]), self._loop.now()))
+        if end and not self._closed:
+            self._handle(self._client.closed(end))
+        elif size == BUFFER and not self._closed:
+            self._loop.soon(self._read_more)  # TLS may hold bytes that epoll cannot see
+
+    def _read_more(self) -> None:
+        if not self._closed:
+            self._read()
+
+    def _handle(self, outputs: Sequence[Output]) -> None:
+        if self._closed:
+            return
+        for output in outputs:
+            if isinstance(output, SendBytes):
+                self.outbox.put(output.data)
+            elif isinstance(output, RelayDown):
+                self._down(output.why, output.retry)
+            else:
+                if isinstance(output, RelayUp):
+                    self._patience.cancel()
+                self._on_event(output)
+        if not self._closed and not self.outbox.empty:
+            self._flush()
+        self._set_timer()
+
+    def _write(self, data: bytes | memoryview) -> int:
+        """How much TLS took before it said "later"."""
+        assert self._tls is not None
+        sent, view = 0, memoryview(data)
+        try:
+            while sent < len(view):
+                sent += self._tls.send(view[sent:])
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            pass
+        except OSError as error:
+            why = f"the connection broke: {error.strerror or error}"
+            self._loop.soon(lambda: self._down(why, retry=True))
+            return len(view)
+        return sent
+
+    def _flush(self) -> None:
+        while chunk := self.outbox.chunk():
+            sent = self._write(chunk)
+            self.outbox.sent(sent)
+            if sent < len(chunk):
+                break
+        self._want_write(not self.outbox.empty)
+
+    def _want_write(self, wanted: bool) -> None:
+        if wanted != self._write_wanted and self._tls is not None:
+            self._write_wanted = wanted
+            self._loop.watch(self._tls.fileno(), READ | WRITE if wanted else READ, self._ready)
+
+    def _set_timer(self) -> None:
+        deadline = self._client.deadline
+        if self._closed or deadline is None:
+            return
+        if self._timer is None or self._timer.call is None or self._timer.when > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._handle(self._client.tick(self._loop.now()))
+
+    def _down(self, why: str, retry: bool) -> None:
+        if self._closed:
+            return
+        self.close()
+        self._on_event(RelayDown(why, retry))
