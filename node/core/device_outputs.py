@@ -1,7 +1,7 @@
 """What a WireGuard device asks for and tells: the only things that come out of its methods.
 
-Which path leads to a peer is not the device's business: `Transmit` names the peer, and the source of a
-datagram is a value that the device hands back as it came.
+Which path leads to a peer is not the device's business: `Transmit` names the peer, and the source of
+a datagram is a value that the device hands back as it came.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """IP packets from the peer: authenticated, new, of an allowed source address, padding cut off."""
+    """IP packets from the peer: authenticated, new, allowed source address, padding cut off."""
 
     peer: NodePublic
     packets: list[bytes]
