@@ -1,0 +1,355 @@
+"""One peer of a device: its handshakes, sessions, timers, and the packets that wait for keys.
+
+A handshake that is wanted always has the RETRANSMIT timer pending, until it completes or is given up;
+packets wait only as long. Sending a packet starts the attempts' 90 s anew (WireGuard paper §6.4).
+When both ends initiate at once, both handshakes complete: our own response is taken even if the peer's
+initiation came in between, so that nobody has to wait for a retransmission.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node.core.cookies import CookieJar
+from node.core.device_outputs import (
+    Deliver,
+    HandshakeCompleted,
+    Heard,
+    Output,
+    Source,
+    Transmit,
+)
+from node.core.keypairs import Keypairs
+from node.core.limits import INITIATION_INTERVAL, QUEUED_BATCHES, REKEY_AFTER_MESSAGES
+from node.core.local import Local
+from node.core.noise import (
+    Initiated,
+    Received,
+    consume_response,
+    create_initiation,
+    create_response,
+)
+from node.core.session import Session
+from node.core.timers import Timer, Timers
+from node.keys import NodePublic
+from node.wire import ip
+from node.wire.malformed import Malformed
+from node.wire.wireguard import KEEPALIVE_SIZE, CookieReply, Response
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    key: NodePublic
+    allowed_ips: tuple[str, ...]
+    preshared_key: bytes = bytes(32)
+    persistent_keepalive: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    key: NodePublic
+    last_handshake: float | None
+    rx_bytes: int
+    tx_bytes: int
+    has_session: bool
+
+
+class Peer:
+    def __init__(self, config: PeerConfig, local: Local) -> None:
+        self.key = config.key
+        self.config = config
+        self._local = local
+        self._limits = local.limits
+        self._counters = local.counters
+        self.keypairs = Keypairs()
+        self._timers = Timers(local.limits, local.random)
+        self._jar = CookieJar(config.key, local.limits)
+        self._initiated: Initiated | None = None
+        self._queue: deque[list[bytes]] = deque()
+        self._initiate_not_before = float("-inf")
+        self._give_up_at = float("-inf")
+        self._last_timestamp = b""
+        self._last_initiation = float("-inf")
+        self._last_handshake: float | None = None
+        self._rx_bytes = 0
+        self._tx_bytes = 0
+
+    @property
+    def deadline(self) -> float | None:
+        return self._timers.deadline
+
+    def status(self) -> PeerStatus:
+        return PeerStatus(
+            self.key,
+            self._last_handshake,
+            self._rx_bytes,
+            self._tx_bytes,
+            self.keypairs.current is not None,
+        )
+
+    def configure(self, config: PeerConfig, now: float) -> list[Output]:
+        """Another preshared key counts from the next handshake on."""
+        self.config = config
+        self._timers.keep_alive_persistently(config.persistent_keepalive, now)
+        if config.persistent_keepalive and self._usable(1, now) is None:
+            return self._want_handshake(now)
+        return []
+
+    def close(self) -> None:
+        """Forget all keys; nothing is accepted from this peer any more."""
+        self._queue.clear()
+        self._wipe()
+
+    # --- sending
+
+    def send(self, packets: list[bytes], now: float) -> list[Output]:
+        session = self._usable(len(packets), now)
+        if session is None:
+            self._enqueue(packets)
+            return self._want_handshake(now)
+        sent: list[Output] = [self._seal(session, packets, now)]
+        return sent + self._renew_on_send(session, now)
+
+    def initiate(self, now: float, renew: bool) -> list[Output]:
+        if not renew and self._usable(1, now) is not None:
+            return []
+        return self._want_handshake(now)
+
+    def _usable(self, count: int, now: float) -> Session | None:
+        """The session to send on: young enough, and with that many counters left."""
+        session = self.keypairs.current
+        if session is None or now - session.created >= self._limits.reject_after_time:
+            return None
+        return session if session.has_room(count) else None
+
+    def _enqueue(self, packets: list[bytes]) -> None:
+        self._queue.append(packets)
+        if len(self._queue) > QUEUED_BATCHES:
+            self._counters["queue_full"] += len(self._queue.popleft())
+
+    def _seal(self, session: Session, packets: Sequence[bytes], now: float) -> Transmit:
+        datagrams = session.seal(packets, self._local.mtu)
+        self._tx_bytes += sum(map(len, datagrams))
+        self._timers.authenticated_sent(now)
+        self._timers.data_sent(now)
+        return Transmit(self.key, datagrams, True)
+
+    def _keepalive(self, session: Session, now: float) -> Transmit:
+        datagrams = session.seal([b""], self._local.mtu)
+        self._tx_bytes += KEEPALIVE_SIZE
+        self._timers.authenticated_sent(now)
+        return Transmit(self.key, datagrams, False)
+
+    def _flush(self, session: Session, now: float) -> list[Output]:
+        """The packets that waited for this session."""
+        packets = [packet for batch in self._queue for packet in batch]
+        self._queue.clear()
+        return [self._seal(session, packets, now)] if packets else []
+
+    def _renew_on_send(self, session: Session, now: float) -> list[Output]:
+        old = session.is_initiator and now - session.created >= self._limits.rekey_after_time
+        if old or session.send_counter > REKEY_AFTER_MESSAGES:
+            return self._want_handshake(now)
+        return []
+
+    # --- handshakes
+
+    def _want_handshake(self, now: float) -> list[Output]:
+        self._give_up_at = now + self._limits.rekey_attempt_time
+        return [] if self._timers.pending(Timer.RETRANSMIT) else self._send_initiation(now)
+
+    def _send_initiation(self, now: float) -> list[Output]:
+        if now < self._initiate_not_before:
+            self._timers.handshake_wanted(self._initiate_not_before)
+            return []
+        self._drop_initiation()
+        index = self._local.indices.allocate((self, None))
+        created = create_initiation(
+            self._local.private,
+            self.key,
+            ephemeral=self._local.ephemeral(),
+            index=index,
+            timestamp=self._local.timestamp(now),
+        )
+        self._handshake_sent(now)
+        self._timers.handshake_wanted(self._initiate_not_before)
+        if created is None:  # the peer's public key is one of the degenerate ones
+            self._local.indices.release(index)
+            self._counters["degenerate_key"] += 1
+            return []
+        self._initiated, message = created
+        return [self._handshake(message.pack(), now)]
+
+    def _handshake(self, message: bytes, now: float) -> Transmit:
+        signed = self._jar.sign(message, now)
+        self._tx_bytes += len(signed)
+        return Transmit(self.key, [signed], False)
+
+    def _handshake_sent(self, now: float) -> None:
+        self._initiate_not_before = now + self._limits.rekey_timeout
+        self._timers.authenticated_sent(now)
+
+    def receive_initiation(self, received: Received, source: Source, now: float) -> list[Output]:
+        if received.timestamp <= self._last_timestamp:
+            self._counters["replayed_initiation"] += 1
+            return []
+        if now - self._last_initiation < INITIATION_INTERVAL:
+            self._counters["initiation_flood"] += 1
+            return []
+        index = self._local.indices.allocate((self, None))
+        created = create_response(
+            received,
+            preshared_key=self.config.preshared_key,
+            ephemeral=self._local.ephemeral(),
+            index=index,
+        )
+        if created is None:
+            self._local.indices.release(index)
+            self._counters["degenerate_key"] += 1
+            return []
+        self._last_timestamp, self._last_initiation = received.timestamp, now
+        keys, message = created
+        session = Session(
+            keys, local_index=index, remote_index=received.sender, is_initiator=False, now=now
+        )
+        self._local.indices.replace(index, (self, session))
+        self._local.forget(self.keypairs.responded(session))
+        self._timers.session_derived(now)
+        self._timers.authenticated_received(now)
+        self._handshake_sent(now)
+        return [Heard(self.key, source), self._handshake(message.pack(), now)]
+
+    def receive_response(self, message: Response, source: Source, now: float) -> list[Output]:
+        initiated = self._initiated
+        if initiated is None or initiated.index != message.receiver:
+            self._counters["unknown_index"] += 1
+            return []
+        keys = consume_response(
+            self._local.private, initiated, message, preshared_key=self.config.preshared_key
+        )
+        if keys is None:
+            self._counters["bad_response"] += 1
+            return []
+        self._initiated = None
+        session = Session(
+            keys,
+            local_index=initiated.index,
+            remote_index=message.sender,
+            is_initiator=True,
+            now=now,
+        )
+        self._local.indices.replace(initiated.index, (self, session))
+        self._local.forget(self.keypairs.initiated(session))
+        self._timers.session_derived(now)
+        self._timers.authenticated_received(now)
+        completed = self._completed(session, source, now)
+        # The responder may not send before it has heard us on the new keys.
+        return completed + (self._flush(session, now) or [self._keepalive(session, now)])
+
+    def _completed(self, session: Session, source: Source, now: float) -> list[Output]:
+        self._timers.handshake_ended()
+        self._last_handshake = now
+        return [Heard(self.key, source), HandshakeCompleted(self.key, session.is_initiator)]
+
+    def receive_cookie(self, reply: CookieReply, now: float) -> None:
+        """It is for our next handshake message; nothing is sent at once (WireGuard paper §6.6)."""
+        self._counters["cookie" if self._jar.consume(reply, now) else "bad_cookie"] += 1
+
+    # --- receiving
+
+    def receive_transport(
+        self, session: Session, datagrams: Sequence[bytes], source: Source, now: float
+    ) -> list[Output]:
+        if now - session.created >= self._limits.reject_after_time:
+            self._counters["expired_session"] += len(datagrams)
+            return []
+        opened = session.open(datagrams)
+        self._counters["forged"] += opened.forged
+        self._counters["replayed"] += opened.replayed
+        if not opened.plaintexts:
+            return []
+        self._timers.authenticated_received(now)
+        outputs: list[Output] = [Heard(self.key, source)]
+        if session is self.keypairs.next:
+            self._local.forget(self.keypairs.confirmed())
+            outputs = self._completed(session, source, now) + self._flush(session, now)
+        packets = self._admit(opened.plaintexts)
+        if packets:
+            outputs.append(Deliver(self.key, packets, source))
+        return outputs + self._renew_on_receive(now)
+
+    def _admit(self, plaintexts: list[bytes]) -> list[bytes]:
+        """Inner packets from addresses that are this peer's, without their padding."""
+        packets: list[bytes] = []
+        allowed: bytes | None = None  # the last address that was found to be: mostly the next one's
+        for plaintext in plaintexts:
+            if not plaintext:
+                continue
+            try:
+                address, length = ip.source(plaintext), ip.length(plaintext)
+            except Malformed:
+                self._counters["bad_inner_packet"] += 1
+                continue
+            if address != allowed:
+                if self._local.allowed_ips.lookup(address) is not self:
+                    self._counters["source_not_allowed"] += 1
+                    continue
+                allowed = address
+            packets.append(plaintext[:length])
+        return packets
+
+    def _renew_on_receive(self, now: float) -> list[Output]:
+        session = self.keypairs.current
+        if session is None or not session.is_initiator or session.renewal_asked:
+            return []
+        if now - session.created < self._limits.rekey_on_receive_after:
+            return []
+        session.renewal_asked = True
+        return self._want_handshake(now)
+
+    # --- time
+
+    def tick(self, now: float) -> list[Output]:
+        return [o for timer in self._timers.expired(now) for o in self._expire(timer, now)]
+
+    def _expire(self, timer: Timer, now: float) -> list[Output]:
+        match timer:
+            case Timer.RETRANSMIT if now < self._give_up_at:
+                return self._send_initiation(now)
+            case Timer.RETRANSMIT:
+                self._give_up(now)
+                return []
+            case Timer.KEEPALIVE:
+                session = self._usable(1, now)
+                sent: list[Output] = [] if session is None else [self._keepalive(session, now)]
+                self._timers.keepalive_sent(now)
+                return sent
+            case Timer.NEW_HANDSHAKE:
+                return self._want_handshake(now)
+            case Timer.WIPE:
+                self._wipe()
+                return []
+            case Timer.PERSISTENT:
+                session = self._usable(1, now)
+                if session is not None:
+                    return [self._keepalive(session, now)]
+                return self._want_handshake(now)
+
+    def _give_up(self, now: float) -> None:
+        self._counters["handshake_given_up"] += 1
+        self._counters["queue_given_up"] += sum(map(len, self._queue))
+        self._queue.clear()
+        self._drop_initiation()
+        self._timers.gave_up(now)
+
+    def _wipe(self) -> None:
+        """Forget all keys. Python can only drop its references; the bytes are freed, not overwritten."""
+        self._drop_initiation()
+        self._local.forget(self.keypairs.wiped())
+
+    def _drop_initiation(self) -> None:
+        if self._initiated is not None:
+            self._local.indices.release(self._initiated.index)
+            self._initiated = None
