@@ -1,0 +1,64 @@
+"""Values from outside, in place of the text's: `--set router.home-a.nat=symmetric`.
+
+The key is a path through the tables, the value is TOML, or else a plain text. What it overrides must
+be there: a machine by that name, or a link, whose table is made when the text has none.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from lab.model.errors import TopologyError, nearest
+
+SOURCE = "--set"  # stands where a file's name does in errors
+GROUPS = ("relay", "router", "host", "link")
+SHORT_FORMS = {"nat": "preset"}  # a text there stands for a table with this key
+
+
+def parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def override(raw: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    """A copy with those values in it."""
+    tables = deepcopy(dict(raw))
+    for key, text in overrides.items():
+        _set(tables, key, parse_value(text))
+    return tables
+
+
+def _set(tables: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    _check_start(tables, key, path or [last])
+    here = tables
+    for depth, name in enumerate(path):
+        inner = here.setdefault(name, {})
+        if isinstance(inner, str) and name in SHORT_FORMS:
+            inner = here[name] = {SHORT_FORMS[name]: inner}
+        if not isinstance(inner, dict):
+            where = ".".join(path[: depth + 1])
+            raise TopologyError(SOURCE, key, f"{where} is not a table")
+        here = inner
+    here[last] = value
+
+
+def _check_start(tables: Mapping[str, Any], key: str, path: list[str]) -> None:
+    group = path[0]
+    if group not in (*GROUPS, "title"):
+        raise TopologyError(SOURCE, key, "unknown key", nearest(group, (*GROUPS, "title")))
+    if group not in GROUPS:
+        return
+    if len(path) < 2:
+        raise TopologyError(
+            SOURCE, key, f"says no key of a {group}", f"as in {group}.NAME.KEY=VALUE"
+        )
+    machines = tables.get(group, {})
+    if group != "link" and isinstance(machines, dict) and path[1] not in machines:
+        hint = nearest(path[1], machines)
+        raise TopologyError(SOURCE, key, f'there is no {group} "{path[1]}"', hint)
