@@ -1,0 +1,158 @@
+"""The endpoints at which a peer may be reachable, and when each is to be pinged next.
+
+    source          comes from                     goes when
+    netmap          whoever made the netmap        the netmap no longer lists it
+    call-me-maybe   the peer itself, by the relay  a later call-me-maybe leaves it out
+    learned         a ping that came from it       45 s without another ping
+
+A first ping often dies at the far NAT, for the peer has not pinged us yet. So pings come as a
+volley: within two seconds both ends have pinged several times and their NATs are open, in whatever
+order the messages arrived. A candidate that stays silent is asked ever less often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from node.wire.endpoint import Endpoint
+
+VOLLEY = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0)  # s after each of the first pings, until the next
+SETTLED = 5.0  # s between later pings; an often used NAT entry lives longer than that
+SETTLED_PINGS = 12  # that is a minute; then the gaps grow, for the two NATs seem to be hard ones
+GROWTH = 1.25
+LONGEST = 30.0  # s; a firewall may be opened at any time
+PROVEN_GAP = 2.0  # s; where a direct path has been, it is looked for hard: it may be back
+PROVEN_FOR = 300.0  # s; after that it was another network
+LEARNED_FOR = 45.0  # s
+MOST = 64  # an address more is more likely an attack than a help
+NEWEST_SHARE = 0.25  # of a measurement, in the running average of the latency
+
+
+@dataclass(slots=True)
+class Candidate:
+    endpoint: Endpoint
+    in_netmap: bool = False
+    called: bool = False
+    learned_at: float | None = None
+    wanted: bool = True  # ping it as soon as possible, schedule or not
+    pings: int = 0  # of this volley
+    due: float = 0.0
+    pinged_at: float | None = None
+    ponged_at: float | None = None
+    latency: float | None = None
+
+    def pinged(self, now: float) -> None:
+        self.pinged_at, self.wanted = now, False
+        self.pings += 1
+        gap = gap_after(self.pings)
+        if self.ponged_at is not None and now < self.ponged_at + PROVEN_FOR:
+            gap = min(gap, PROVEN_GAP)
+        self.due = now + gap
+
+    def ponged(self, latency: float, now: float) -> None:
+        self.ponged_at = now
+        old = latency if self.latency is None else self.latency
+        self.latency = old + NEWEST_SHARE * (latency - old)
+
+    def restart(self, now: float) -> None:
+        self.pings, self.due = 0, now
+
+
+def gap_after(pings: int) -> float:
+    """Seconds from the n-th ping to the next."""
+    if pings <= len(VOLLEY):
+        return VOLLEY[pings - 1]
+    grown = max(0, pings - len(VOLLEY) - SETTLED_PINGS)
+    return LONGEST if grown > 10 else min(LONGEST, SETTLED * GROWTH**grown)
+
+
+def usable(endpoint: Endpoint) -> bool:
+    """Link-local IPv6 is out because it needs an interface, which endpoints do not name."""
+    address = ip_address(endpoint.address)
+    nowhere = address.is_unspecified or address.is_multicast
+    return endpoint.port != 0 and not nowhere and not (address.is_link_local and endpoint.is_ipv6)
+
+
+class Candidates:
+    def __init__(self) -> None:
+        self._by_endpoint: dict[Endpoint, Candidate] = {}
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._by_endpoint.values())
+
+    def __len__(self) -> int:
+        return len(self._by_endpoint)
+
+    def get(self, endpoint: Endpoint) -> Candidate | None:
+        return self._by_endpoint.get(endpoint)
+
+    def set_netmap(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        for candidate in self:
+            candidate.in_netmap = False
+        for candidate in self._add_all(endpoints, now):
+            candidate.in_netmap = True
+
+    def set_called(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        for candidate in self:
+            candidate.called = False
+        for candidate in self._add_all(endpoints, now):
+            candidate.called = True
+
+    def learn(self, endpoint: Endpoint, now: float) -> Candidate | None:
+        candidate = next(iter(self._add_all([endpoint], now)), None)
+        if candidate is not None:
+            candidate.learned_at = now
+        return candidate
+
+    def prune(self, now: float, keep: Endpoint | None) -> None:
+        """Forget those that no source names any longer, but never the one in use."""
+        gone = [c.endpoint for c in self if c.endpoint != keep and not _named(c, now)]
+        for endpoint in gone:
+            del self._by_endpoint[endpoint]
+
+    def restart(self, now: float) -> None:
+        for candidate in self:
+            candidate.restart(now)
+
+    def want_all(self, but: Endpoint | None = None) -> None:
+        for candidate in self:
+            candidate.wanted = candidate.endpoint != but
+
+    def forget_history(self, now: float) -> None:
+        """The link is another one: what was measured over the old one says nothing."""
+        for candidate in self:
+            candidate.restart(now)
+            candidate.wanted = True
+            candidate.pinged_at = candidate.ponged_at = candidate.latency = None
+
+    def _add_all(self, endpoints: Iterable[Endpoint], now: float) -> list[Candidate]:
+        found = []
+        for endpoint in endpoints:
+            candidate = self._by_endpoint.get(endpoint)
+            if candidate is None and usable(endpoint) and self._make_room(now):
+                candidate = self._by_endpoint[endpoint] = Candidate(endpoint, due=now)
+            if candidate is not None:
+                found.append(candidate)
+        return found
+
+    def _make_room(self, now: float) -> bool:
+        """At the limit the longest unheard of the learned ones goes; named ones stay."""
+        if len(self) < MOST:
+            return True
+        only_learned = [c for c in self if not c.in_netmap and not c.called and not _alive(c, now)]
+        if not only_learned:
+            return False
+        oldest = min(only_learned, key=lambda c: c.learned_at or 0.0)
+        del self._by_endpoint[oldest.endpoint]
+        return True
+
+
+def _named(candidate: Candidate, now: float) -> bool:
+    learned = candidate.learned_at is not None and now < candidate.learned_at + LEARNED_FOR
+    return candidate.in_netmap or candidate.called or learned
+
+
+def _alive(candidate: Candidate, now: float) -> bool:
+    return candidate.ponged_at is not None and now < candidate.ponged_at + LEARNED_FOR
