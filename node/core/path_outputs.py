@@ -1,0 +1,64 @@
+"""What the paths to one peer are, and what they ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """By way of the peer's home relay: always there, never the fastest."""
+
+    def __str__(self) -> str:
+        return "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """UDP from node to node, proven by a pong."""
+
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return str(self.endpoint)
+
+
+Path = Relayed | Direct
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where data goes now. Both: it is mirrored, and the replay window drops the copies."""
+
+    direct: Endpoint | None
+    relay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    to: Endpoint
+    txid: bytes
+    size: int  # bytes of the whole UDP payload
+
+
+@dataclass(frozen=True, slots=True)
+class SendPong:
+    to: Endpoint
+    txid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendCallMeMaybe:
+    """Through the relay, with all our own endpoints."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    path: Path
+    why: str
+    rtt: float | None
+
+
+Output = SendPing | SendPong | SendCallMeMaybe | PathChanged
