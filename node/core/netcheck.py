@@ -1,0 +1,249 @@
+"""How the internet sees us: our public endpoints, what kind of NAT, which relay is nearest.
+
+STUN requests go from the node's own UDP sockets to the servers of every relay region, three tries
+100 ms apart. Two servers that see us come from different ports mean that the NAT's mapping varies by
+destination. A run ends when every server has answered, or after 3 s: no answer at all is "UDP blocked".
+
+While the node is in use it runs again every 20..26 s: a NAT forgets an idle mapping after 30 s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from node.wire import stun
+from node.wire.endpoint import Endpoint
+from node.wire.malformed import Malformed
+
+TRIES = 3
+TRY_GAP = 0.1  # s
+UDP_BLOCKED_AFTER = 3.0  # s without an answer
+ENOUGH = 0.3  # s after the last try and the first answer: what is silent then stays silent
+RERUN_FROM, RERUN_SPREAD = 20.0, 6.0  # s; random, so that a fleet of nodes does not ask in step
+REMEMBER_LATENCY = 305.0  # s; five minutes and a little: one slow answer does not move the home
+ENDPOINT_LIFETIME = 310.0  # s that an endpoint once seen is still offered to peers
+FRESH = 27.0  # s; just over the longest time between two runs
+CLOSER_BY = 0.010  # s and
+CLOSER_SHARE = 2 / 3  # of the old home's latency: less does not pay for moving there
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    udp: bool
+    ipv4: Endpoint | None = None
+    ipv6: Endpoint | None = None
+    mapping_varies: bool | None = None  # by destination, IPv4; None: fewer than two answers
+    latency: dict[int, float] = field(default_factory=dict)  # by region, the best of this run
+    preferred: int | None = None  # the region to be at home in
+
+
+@dataclass(frozen=True, slots=True)
+class SendStun:
+    to: Endpoint
+    datagram: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NetcheckDone:
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLearned:
+    endpoint: Endpoint
+
+
+Output = SendStun | NetcheckDone | EndpointLearned
+
+
+@dataclass(slots=True)
+class Probe:
+    """One server of this run."""
+
+    region: int
+    server: Endpoint
+    tries: int = 0
+    due: float | None = None  # of the next try
+    seen_as: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    region: int
+    latency: float
+    at: float
+
+
+class Netcheck:
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self.report: Report | None = None  # the last one
+        self.report_at = -math.inf
+        self.counters: Counter[str] = Counter()
+        self.deadline: float | None = None
+        self._regions: dict[int, tuple[Endpoint, ...]] = {}
+        self._probes: list[Probe] = []
+        self._sent: dict[bytes, tuple[Probe, float]] = {}
+        self._started_at = -math.inf
+        self._answered_at: float | None = None
+        self._latency: dict[int, float] = {}
+        self._history: list[Measured] = []
+        self._endpoints: dict[Endpoint, float] = {}  # and when each was last seen
+        self._rerun_at = math.inf
+        self._active = False
+
+    # --- what happens ---
+
+    def start(self, regions: Mapping[int, Sequence[Endpoint]], now: float) -> list[SendStun]:
+        """A new run, now; one that is under way is given up."""
+        self._regions = {region: tuple(servers) for region, servers in regions.items()}
+        return self._start(now)
+
+    def set_active(self, active: bool, now: float) -> list[Output]:
+        """Whether somebody uses a path; only then the runs are repeated."""
+        became_active = active and not self._active
+        self._active = active
+        if became_active and self._regions and not self.running and not self.fresh(now):
+            return list(self._start(now))
+        self._reschedule()
+        return []
+
+    def receive_stun(self, datagram: bytes, source: Endpoint, now: float) -> list[Output]:
+        try:
+            txid, endpoint = stun.parse_response(datagram)
+        except Malformed:
+            self.counters["malformed"] += 1
+            return []
+        probe, sent_at = self._sent.pop(txid, (None, 0.0))
+        if probe is None or probe.server != source:
+            self.counters["answer to no question"] += 1
+            return []
+        self._answered(probe, endpoint, now - sent_at, now)
+        outputs = self.learn(endpoint, now)
+        if self.running and all(p.seen_as for p in self._probes):
+            outputs.append(self._finish(now))
+        self._reschedule()
+        return outputs
+
+    def learn(self, endpoint: Endpoint, now: float) -> list[Output]:
+        """Somebody saw us there: a STUN server, or a peer that answered a ping."""
+        known = now < self._endpoints.get(endpoint, -math.inf) + ENDPOINT_LIFETIME
+        self._endpoints[endpoint] = now
+        return [] if known else [EndpointLearned(endpoint)]
+
+    def forget(self) -> None:
+        """Our link is another one: what was seen over the old one holds no longer."""
+        self._endpoints.clear()
+        self._history.clear()
+        self.report_at = -math.inf
+
+    def tick(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        if self.running and now >= self._ends_at:
+            outputs.append(self._finish(now))
+        if now >= self._rerun_at and self._active and not self.running:
+            outputs += self._start(now)
+        outputs += self._send_due(now)
+        self._reschedule()
+        return outputs
+
+    # --- what is known ---
+
+    @property
+    def running(self) -> bool:
+        return bool(self._probes)
+
+    def fresh(self, now: float) -> bool:
+        """Whether the endpoints may be told to a peer as they are."""
+        return now < self.report_at + FRESH
+
+    def endpoints(self, now: float) -> list[Endpoint]:
+        """Where we have been seen from outside, the latest first."""
+        alive = [(at, e) for e, at in self._endpoints.items() if now < at + ENDPOINT_LIFETIME]
+        return [endpoint for _, endpoint in sorted(alive, reverse=True)]
+
+    # --- one run ---
+
+    def _start(self, now: float) -> list[SendStun]:
+        self._probes = [
+            Probe(r, s, due=now) for r, servers in self._regions.items() for s in servers
+        ]
+        self._sent.clear()
+        self._latency = {}
+        self._started_at, self._answered_at = now, None
+        self._rerun_at = now + RERUN_FROM + RERUN_SPREAD * self._random(1)[0] / 256
+        sends = self._send_due(now)
+        self._reschedule()
+        return sends
+
+    def _send_due(self, now: float) -> list[SendStun]:
+        sends = []
+        for probe in self._probes:
+            if probe.due is not None and probe.due <= now:
+                txid = self._random(stun.TXID_SIZE)
+                self._sent[txid] = (probe, now)
+                probe.tries += 1
+                probe.due = now + TRY_GAP if probe.tries < TRIES else None
+                sends.append(SendStun(probe.server, stun.request(txid)))
+        return sends
+
+    def _answered(self, probe: Probe, endpoint: Endpoint, latency: float, now: float) -> None:
+        probe.seen_as, probe.due = endpoint, None
+        best = min(latency, self._latency.get(probe.region, latency))
+        self._latency[probe.region] = best
+        self._history.append(Measured(probe.region, latency, now))
+        if self._answered_at is None:
+            self._answered_at = now
+
+    @property
+    def _ends_at(self) -> float:
+        """With answers there, the silent servers are waited for a little; without, much longer."""
+        if self._answered_at is None:
+            return self._started_at + UDP_BLOCKED_AFTER
+        last_try = self._started_at + TRIES * TRY_GAP
+        return max(last_try, self._answered_at) + ENOUGH
+
+    def _finish(self, now: float) -> NetcheckDone:
+        seen = [probe.seen_as for probe in self._probes if probe.seen_as]
+        self._history = [m for m in self._history if now < m.at + REMEMBER_LATENCY]
+        report = Report(
+            udp=bool(seen),
+            ipv4=next((e for e in seen if not e.is_ipv6), None),
+            ipv6=next((e for e in seen if e.is_ipv6), None),
+            mapping_varies=_varies(self._probes),
+            latency=dict(self._latency),
+            preferred=self._preferred(),
+        )
+        self._probes = []
+        self.report, self.report_at = report, now
+        return NetcheckDone(report)
+
+    def _preferred(self) -> int | None:
+        """The nearest region over the last minutes; the old home unless the new one is much nearer."""
+        old = self.report.preferred if self.report else None
+        if not self._latency:
+            return old
+        lately = {r: min(m.latency for m in self._history if m.region == r) for r in self._latency}
+        new = min(lately, key=lambda region: (lately[region], region))
+        if old not in lately:
+            return new
+        much_nearer = (
+            lately[old] - lately[new] >= CLOSER_BY and lately[new] <= CLOSER_SHARE * lately[old]
+        )
+        return new if much_nearer else old
+
+    def _reschedule(self) -> None:
+        if self.running:
+            times = [self._ends_at, *(p.due for p in self._probes if p.due is not None)]
+        else:
+            times = [self._rerun_at] if self._active and self._rerun_at < math.inf else []
+        self.deadline = min(times, default=None)
+
+
+def _varies(probes: Sequence[Probe]) -> bool | None:
+    """Whether the NAT shows one socket as several: needs answers from two different addresses."""
+    seen = {p.server.address: p.seen_as for p in probes if p.seen_as and not p.seen_as.is_ipv6}
+    return len(set(seen.values())) > 1 if len(seen) > 1 else None
