@@ -32,7 +32,10 @@ WINGS = ("node", "lab", "e2e")
 def test(
     c: Any, only: str = "", keyword: str = "", workers: int = min(4, os.cpu_count() or 1)
 ) -> None:
-    """Run the tests, all of them for real: invoke test --only e2e"""
+    """Run the tests, all of them for real.
+
+    Example: invoke test --only e2e
+    """
     if only and only not in WINGS:
         raise Exit(f"--only {only}: there is {', '.join(WINGS)}", 2)
     argv = [sys.executable, "-m", "pytest", str(Path("tests") / only)]
@@ -43,7 +46,10 @@ def test(
 
 @task
 def check(c: Any) -> None:
-    """Lint, format, types, and the arrows between packages: invoke check"""
+    """Lint, format, types, and the arrows between packages.
+
+    Example: invoke check
+    """
     for argv in (
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],

@@ -136,12 +136,17 @@ class StartLab:
         nat: Mapping[str, str] | None = None,
         set: Mapping[str, Any] | None = None,
     ) -> Net:
-        overrides = dict(set or {})
+        overrides = {key: toml(value) for key, value in (set or {}).items()}
         overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
         name = f"{self.prefix}-{len(self.labs)}"
         lab = Lab.up(load(topology, overrides), name)
         self.labs.append(lab)
         return Net(lab)
+
+
+def toml(value: Any) -> str:
+    """An override's text: JSON's strings, numbers and lists are TOML's too."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from invoke.exceptions import Exit
@@ -48,6 +48,14 @@ def bare(value: Any) -> Any:
             if value.startswith(prefix):
                 return value.removeprefix(prefix)
     return value
+
+
+def overrides(words: Sequence[str]) -> dict[str, str]:
+    """`--set router.home-a.nat=symmetric`, as often as it was given."""
+    for word in words:
+        if "=" not in word:
+            raise Exit(f"--set {word}: expected KEY=VALUE, like router.home-a.nat=symmetric", 2)
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
 
 
 def remainder() -> list[str]:

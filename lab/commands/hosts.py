@@ -15,7 +15,10 @@ HOST = {"host": "a machine of the lab, as lab.status names it"}
 
 @command("name", "host", name="exec", help=NAME | HOST)
 def exec_(c: Any, name: str, host: str) -> None:
-    """Run a command in a host, with its exit status: invoke lab.exec double-nat node-a -- ping -c3 node-b"""
+    """Run a command in a host, with its exit status.
+
+    Example: invoke lab.exec double-nat node-a -- ping -c3 node-b
+    """
     from lab import client
 
     argv = remainder()
@@ -26,7 +29,10 @@ def exec_(c: Any, name: str, host: str) -> None:
 
 @command("name", help=NAME | HOST)
 def shell(c: Any, name: str, host: str = "") -> None:
-    """A shell in a host, or in the lab, where `ip netns` shows every host: invoke lab.shell double-nat"""
+    """A shell in a host, or in the lab, where `ip netns` shows every host.
+
+    Example: invoke lab.shell double-nat
+    """
     from lab import client
 
     raise Exit(code=client.Lab.attach(name).shell(host or None))
@@ -34,7 +40,10 @@ def shell(c: Any, name: str, host: str = "") -> None:
 
 @command("name", help=NAME | {"follow": "go on until Ctrl-C or until the lab is down"})
 def events(c: Any, name: str, follow: bool = False) -> None:
-    """What has happened, one JSON line each, on one clock: invoke lab.events double-nat --follow"""
+    """What has happened, one JSON line each, on one clock.
+
+    Example: invoke lab.events double-nat --follow
+    """
     from lab import client
 
     for event in client.Lab.attach(name).events(follow=follow):
@@ -43,7 +52,10 @@ def events(c: Any, name: str, follow: bool = False) -> None:
 
 @command("name", help=NAME | HOST)
 def logs(c: Any, name: str, host: str = "") -> None:
-    """What the daemons wrote on stderr: invoke lab.logs double-nat --host node-a"""
+    """What the daemons wrote on stderr.
+
+    Example: invoke lab.logs double-nat --host node-a
+    """
     from lab import client
 
     for machine, line in client.Lab.attach(name).logs(host or None):
@@ -52,17 +64,23 @@ def logs(c: Any, name: str, host: str = "") -> None:
 
 @command("name", "host", help=NAME | HOST)
 def unplug(c: Any, name: str, host: str) -> None:
-    """Pull a machine's cable: invoke lab.unplug double-nat nyc"""
+    """Pull a machine's cable.
+
+    Example: invoke lab.unplug double-nat nyc
+    """
     from lab import client
 
-    client.Lab.attach(name).unplug(host)
-    print(f"{host} is unplugged: nothing goes in or out; lab.plug {name} {host} mends it")
+    wires = client.Lab.attach(name).unplug(host)
+    print(f"{host} is unplugged ({', '.join(wires)}); lab.plug {name} {host} puts the cable back")
 
 
 @command("name", "host", help=NAME | HOST)
 def plug(c: Any, name: str, host: str) -> None:
-    """Put a machine's cable back: invoke lab.plug double-nat nyc"""
+    """Put a machine's cable back.
+
+    Example: invoke lab.plug double-nat nyc
+    """
     from lab import client
 
-    client.Lab.attach(name).plug(host)
-    print(f"{host} is plugged in again")
+    wires = client.Lab.attach(name).plug(host)
+    print(f"{host} is plugged in again ({', '.join(wires)})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lab.commands.command import command, say, show
+from lab.commands.command import command, overrides, say, show
 
 
 @command(
@@ -19,16 +19,18 @@ from lab.commands.command import command, say, show
     },
 )
 def up(c: Any, topology: str, name: str = "", set: Any = (), json: bool = False) -> None:
-    """Build a lab and start its daemons: invoke lab.up topology=double-nat
+    """Build a lab and start its daemons.
+
+    Example: invoke lab.up topology=double-nat
 
     Returns when every daemon is ready. Up twice with the same input says so and changes nothing.
     """
     from lab import client
-    from lab.model.topology import load, parse_overrides
+    from lab.model.topology import load
     from lab.view import terminal
 
     started = time.monotonic()
-    wanted = load(topology, parse_overrides(set))
+    wanted = load(topology, overrides(set))
     lab = client.Lab.up(wanted, name or None, progress=say)
     if json:
         show(lab.status())
@@ -38,7 +40,10 @@ def up(c: Any, topology: str, name: str = "", set: Any = (), json: bool = False)
 
 @command("name", help={"name": "the lab's name, or `all`"})
 def down(c: Any, name: str) -> None:
-    """Take a lab down; it is gone when this returns: invoke lab.down double-nat"""
+    """Take a lab down; it is gone when this returns.
+
+    Example: invoke lab.down double-nat
+    """
     from lab import client
 
     for one in client.Lab.running() if name == "all" else [name]:
@@ -71,7 +76,10 @@ def topologies(c: Any, json: bool = False) -> None:
 
 @command("name", help={"name": "the lab's name", "json": "one JSON document"})
 def status(c: Any, name: str, json: bool = False) -> None:
-    """Hosts, daemons, and the path of every pair: invoke lab.status double-nat"""
+    """Hosts, daemons, and the path of every pair.
+
+    Example: invoke lab.status double-nat
+    """
     from lab import client
     from lab.view import terminal
 

@@ -32,7 +32,10 @@ def ping(
     timeout: float = 0.0,
     json: bool = False,
 ) -> None:
-    """One line a reply, with the way it came: invoke lab.ping double-nat node-a node-b --until-direct"""
+    """One line a reply, with the way it came.
+
+    Example: invoke lab.ping double-nat node-a node-b --until-direct
+    """
     from lab import client
 
     lab = client.Lab.attach(name)
@@ -57,7 +60,10 @@ def ping(
 def wait(
     c: Any, name: str, source: str, target: str, path: str = "direct", within: float = 30.0
 ) -> None:
-    """Wait until a path is of the kind asked for: invoke lab.wait double-nat node-a node-b --path direct"""
+    """Wait until a path is of the kind asked for.
+
+    Example: invoke lab.wait double-nat node-a node-b --path direct
+    """
     from lab import client
 
     client.Lab.attach(name).wait_for_path(source, target, path, within)

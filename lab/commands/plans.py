@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from lab.commands.command import command, show
+from lab.commands.command import command, overrides, show
 
 TOPOLOGY = {
     "topology": "a name (see lab.topologies), or a path that ends in .toml",
@@ -16,24 +16,30 @@ TOPOLOGY = {
 
 @command("topology", iterable=["set"], help=TOPOLOGY | {"json": "the whole plan, as JSON"})
 def plan(c: Any, topology: str, set: Any = (), json: bool = False) -> None:
-    """Everything that lab.up would make: invoke lab.plan double-nat"""
+    """Everything that lab.up would make.
+
+    Example: invoke lab.plan double-nat
+    """
     from lab.model.layout import plan_of
-    from lab.model.topology import load, parse_overrides
+    from lab.model.topology import load
     from lab.view import terminal
 
-    planned = plan_of(load(topology, parse_overrides(set)))
+    planned = plan_of(load(topology, overrides(set)))
     print(planned.to_json()) if json else print(terminal.plan(planned))
 
 
 @command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid"})
 def graph(c: Any, topology: str, set: Any = (), format: str = "mermaid") -> None:
-    """The topology as a diagram's source: invoke lab.graph double-nat"""
-    from lab.model.topology import load, parse_overrides
+    """The topology as a diagram's source.
+
+    Example: invoke lab.graph double-nat
+    """
+    from lab.model.topology import load
     from lab.view.mermaid import mermaid
 
     if format != "mermaid":
         raise Exit(f"format {format!r} is not known; there is: mermaid", 2)
-    print(mermaid(load(topology, parse_overrides(set))))
+    print(mermaid(load(topology, overrides(set))))
 
 
 @command(help={"json": "one JSON document"})
