@@ -1,0 +1,140 @@
+"""The data path in batches: super-packets into sealed rows, rows into super-packets.
+
+    TUN read -> seal_superpacket / seal_packets -> Rows    -> one sendmsg with UDP_SEGMENT
+    TUN write <- coalesce  <- (replay, allowed IPs) <- open <- Rows <- one recvmsg with UDP_GRO
+
+There are three ways with the same results: `PlainSegments` here, a packet at a time, needs nothing and is
+the measure of the others; `NumpySegments` works on columns; the one in C is optional. Keys and
+counters come from the caller, who takes as many counters as rows come back. A result lies in a buffer
+that the next call of the same method uses again: send it or copy it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+from node.core.aead import open_sealed, seal
+from node.core.checksum import Buffer
+from node.core.coalesce import TunFeatures, coalesce
+from node.core.flow import packet_length
+from node.core.rows import HEADER, OVERHEAD, Rows, padded, sends
+from node.core.superpacket import SuperPacket, ordinary, split
+
+
+class Opened(NamedTuple):
+    """Rows whose plaintext lies in them, in place of the ciphertext."""
+
+    rows: Rows
+    counters: Sequence[int]  # a range when nothing was lost or reordered
+    failed: tuple[int, ...]  # rows that did not authenticate
+
+    def packet(self, i: int) -> memoryview | None:
+        """The packet in row `i` without its padding; None for a keepalive, or for no IP packet."""
+        place = self.rows.packet(i)
+        length = packet_length(place)
+        return place[:length] if length else None
+
+    def packets(self, refused: Collection[int] = ()) -> list[memoryview]:
+        left_out = {*self.failed, *refused}
+        kept = (self.packet(i) for i in range(self.rows.count) if i not in left_out)
+        return [packet for packet in kept if packet is not None]
+
+    def source(self) -> bytes | None:
+        """The one inner source address, for the allowed-IPs check; None if rows differ or are short."""
+        place = self.rows.packet(0)
+        version = place[0] >> 4 if len(place) >= 20 else 0
+        first, length = {4: (12, 4), 6: (8, 16)}.get(version, (0, 0))
+        if self.failed or not length or self.rows.last < OVERHEAD + first + 2 * length:
+            return None
+        count, address = self.rows.count, bytes(place[first : first + length])
+        versions = self.rows.column(HEADER)
+        if any(byte >> 4 != version for byte in set(versions)):
+            return None
+        for i, byte in enumerate(address):
+            if self.rows.column(HEADER + first + i) != bytes([byte]) * count:
+                return None
+        return address
+
+
+class Segments(Protocol):
+    """See the module's text; `key` has 32 bytes, `receiver` is the peer's index."""
+
+    @property
+    def name(self) -> str: ...
+
+    def seal_superpacket(
+        self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
+    ) -> list[Rows]:
+        """Raises Malformed for a super-packet that cannot be cut."""
+
+    def seal_packets(
+        self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        """For ordinary packets, whose checksums may wait to be finished; an empty one is a keepalive."""
+
+    def open(self, key: bytes, rows: Rows) -> Opened:
+        """For rows of transport data with one receiver index; each at least 32 bytes."""
+
+    def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
+        """The TUN writes for all rows but the failed and the refused."""
+
+
+class PlainSegments:
+    """A packet at a time, with bytes and whole integers."""
+
+    name = "plain"
+
+    def __init__(self, mtu: int, features: TunFeatures) -> None:
+        self._mtu = mtu
+        self._features = features
+
+    def seal_superpacket(
+        self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
+    ) -> list[Rows]:
+        packets = [ordinary(packet) for packet in split(superpacket)]
+        return self.seal_packets(key, receiver, counter, packets)
+
+    def seal_packets(
+        self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        prefix = b"\x04\0\0\0" + receiver.to_bytes(4, "little")
+        datagrams: list[bytes] = []
+        for i, packet in enumerate(packets):
+            [plain] = split(packet)
+            plain = plain.ljust(padded(len(plain), self._mtu), b"\0")
+            number = (counter + i).to_bytes(8, "little")
+            datagrams.append(prefix + number + seal(key, counter + i, plain))
+        return in_rows(datagrams)
+
+    def open(self, key: bytes, rows: Rows) -> Opened:
+        counters: list[int] = []
+        failed: list[int] = []
+        for i, datagram in enumerate(rows.datagrams()):
+            counters.append(int.from_bytes(datagram[8:HEADER], "little"))
+            plain = open_sealed(key, counters[-1], bytes(datagram[HEADER:]))
+            if plain is None:
+                failed.append(i)
+            else:
+                datagram[HEADER : HEADER + len(plain)] = plain
+        return Opened(rows, counters, tuple(failed))
+
+    def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
+        return coalesce(opened.packets(refused), self._features)
+
+
+def in_rows(datagrams: Sequence[bytes]) -> list[Rows]:
+    """Any datagrams, laid out for as few sends as their sizes allow."""
+    out: list[Rows] = []
+    run: list[bytes] = []
+    for datagram in datagrams:
+        if run and (len(run[-1]) != len(run[0]) or len(datagram) > len(run[0])):
+            out += _laid(run)
+            run = []
+        run.append(datagram)
+    return out + _laid(run) if run else out
+
+
+def _laid(run: Sequence[bytes]) -> list[Rows]:
+    buffer = bytearray(b"".join(run))
+    return sends(buffer, len(buffer), len(run[0]))
