@@ -39,6 +39,8 @@ def seal_with(key: bytes, counter: int, plaintext: bytes, data: bytes) -> bytes:
 
 def open_with(key: bytes, counter: int, sealed: bytes, data: bytes) -> bytes | None:
     """None when it was not sealed with this key, counter and additional data."""
+    if len(sealed) < TAG_SIZE:  # the bindings would raise something else for these
+        return None
     try:
         plaintext: bytes = crypto_aead_chacha20poly1305_ietf_decrypt(
             sealed, data, nonce_of(counter), key
@@ -55,6 +57,8 @@ def xseal(key: bytes, nonce: bytes, plaintext: bytes, data: bytes) -> bytes:
 
 
 def xopen(key: bytes, nonce: bytes, sealed: bytes, data: bytes) -> bytes | None:
+    if len(sealed) < TAG_SIZE:
+        return None
     try:
         plaintext: bytes = crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, data, nonce, key)
     except CryptoError:
