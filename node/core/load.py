@@ -37,6 +37,9 @@ class RateLimiter:
     def __init__(self) -> None:
         self._buckets: dict[str, tuple[float, float]] = {}  # source: tokens, when
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def allow(self, source: str, now: float) -> bool:
         tokens = min(HANDSHAKE_BURST, self._tokens(source, now))
         allowed = tokens >= 1.0
