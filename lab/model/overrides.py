@@ -55,9 +55,7 @@ def _check_start(tables: Mapping[str, Any], key: str, path: list[str]) -> None:
     if group not in GROUPS:
         return
     if len(path) < 2:
-        raise TopologyError(
-            SOURCE, key, f"says no key of a {group}", f"as in {group}.NAME.KEY=VALUE"
-        )
+        raise TopologyError(SOURCE, key, "names a table", "say which key of it")
     machines = tables.get(group, {})
     if group != "link" and isinstance(machines, dict) and path[1] not in machines:
         hint = nearest(path[1], machines)

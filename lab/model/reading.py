@@ -10,13 +10,14 @@ from typing import Any
 from lab.model.errors import TopologyError, nearest
 from lab.model.link import LinkQuality, Shape
 from lab.model.names import parse_hostname, parse_machine_name
-from lab.model.nat import PRESETS, Nat, NatError, parse_nat
+from lab.model.nat import Nat, NatError, parse_nat
 from lab.model.network import LISTEN_PORT, Host, Relay, Router, Topology
 from lab.model.overlay import OVERLAY4, parse_overlay
 from lab.model.quantity import parse_chance, parse_duration, parse_rate
 from lab.model.toml import Table
 
 RUNS = ("node", "command")  # or "package.module:Class"
+NAT_HINT = 'say which NAT it is: nat = "port-restricted-cone", or nat = "open" for none'
 MOST_BURST = 1000  # packets: beyond that it is an outage, not loss
 LEAST_MTU, MOST_MTU = 576, 65535  # RFC 791 §3.2: the least that every host takes
 
@@ -74,7 +75,7 @@ def _nat(table: Table) -> Nat:
     value = table.value("nat")
     if value is None:
         table.done()  # a misspelt `nat` is told as such
-        raise table.error("nat", "missing", f"name a NAT: {', '.join(PRESETS)}")
+        raise table.error("nat", "missing", NAT_HINT)
     try:
         return parse_nat(value)
     except NatError as error:

@@ -23,6 +23,8 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         found = POSITION.fullmatch(str(error))
         where, problem = (found[2], found[1]) if found else ("", str(error))
+        if where == "end of document":
+            where = f"line {len(text.splitlines())}"
         raise TopologyError(file, where, f"not TOML: {problem}") from None
 
 

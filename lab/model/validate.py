@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from itertools import combinations
 
-from lab.model.addresses import assign
+from lab.model.addresses import Addresses, assign
 from lab.model.errors import TopologyError, nearest
 from lab.model.network import Host, Router, Topology
 from lab.model.realms import check_addresses, check_networks
@@ -21,7 +21,10 @@ def validate(topology: Topology) -> None:
     _check_overlay(topology)
     _check_links(topology)
     check_addresses(topology)
-    check_networks(topology, assign(topology))
+    addresses = assign(topology)
+    check_networks(topology, addresses)
+    for host in topology.hosts:
+        _check_lans(topology, host, addresses)
 
 
 def _check_names(topology: Topology) -> None:
@@ -79,6 +82,15 @@ def _check_uplinks(topology: Topology, host: Host) -> None:
         raise TopologyError(topology.file, key, problem, "give one for each, in the order of `on`")
 
 
+def _check_lans(topology: Topology, host: Host, addresses: Addresses) -> None:
+    """A host in two LANs with one subnet would not know which is meant."""
+    for one, other in combinations(host.on, 2):
+        lan = addresses.lans[one]
+        if lan.overlaps(addresses.lans[other]):
+            problem = f"{one} and {other} have one lan, {lan}"
+            raise TopologyError(topology.file, f"host.{host.name}.on", problem)
+
+
 def _check_relay(topology: Topology, host: Host) -> None:
     relays = [relay.name for relay in topology.relays]
     if host.home is not None and host.home not in relays:
@@ -101,7 +113,7 @@ def _check_overlay(topology: Topology) -> None:
 
 
 def _check_links(topology: Topology) -> None:
-    wires: Iterable[str] = [
+    wires = [
         *(relay.name for relay in topology.relays),
         *(router.name for router in topology.routers),
         *(uplink for host in topology.hosts for uplink in host.uplinks),
