@@ -50,6 +50,11 @@ class Outbox:
         return not (self._begun or self._control or self._disco or self._other)
 
     @property
+    def idle(self) -> bool:
+        """Whether the reader took all it was given before now."""
+        return self._blocked_since is None
+
+    @property
     def deadline(self) -> float | None:
         """When a reader that still takes nothing is to be given up."""
         return None if self._blocked_since is None else self._blocked_since + self.timeout

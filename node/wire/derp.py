@@ -27,7 +27,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import ClassVar, Self
 
 from node.keys import KEY_SIZE, NodePublic
@@ -56,7 +56,7 @@ class GoneReason(IntEnum):
     NOT_HERE = 0x01  # the relay does not know the key
 
 
-class PeerFlag(IntEnum):
+class PeerFlag(IntFlag):
     REGULAR = 1
     MESH_PEER = 2
     PROBER = 4

@@ -1,0 +1,96 @@
+"""One connection to the relay server, and what the server wants done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from node.core.relay_outbox import Outbox
+from node.core.token_bucket import TokenBucket
+from node.keys import NodePublic
+from node.wire.endpoint import Endpoint
+
+
+class Phase(Enum):
+    HTTP = auto()  # waiting for the end of the request
+    AUTH = auto()  # ServerKey is sent; waiting for ClientInfo
+    VERIFY = auto()  # waiting for somebody outside to admit the key
+    UP = auto()
+    GONE = auto()
+
+
+class Link:
+    """Few and small fields: thousands of these sit idle."""
+
+    __slots__ = (
+        "heard", "ideal", "keepalive", "key", "mesh", "not_here", "outbox", "phase", "preferred",
+        "prober", "raw_key", "skip", "source", "timer", "watches",
+    )  # fmt: skip
+
+    def __init__(self, source: Endpoint) -> None:
+        self.source = source
+        self.phase = Phase.HTTP
+        self.outbox = Outbox()
+        self.key: NodePublic | None = None
+        self.raw_key = b""
+        self.mesh = self.watches = self.preferred = self.prober = False
+        self.ideal = True
+        self.keepalive = 0.0  # seconds between two
+        self.timer = 0.0  # when this phase ends or the next keepalive is due
+        self.skip = 0  # bytes of an unknown frame still to come
+        self.heard: set[bytes] = set()  # whose packets this connection was given
+        self.not_here: TokenBucket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes that must arrive: answers and control frames."""
+
+    link: Link
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Packet frames for a client, droppable; views into the receive buffer, good until its next use."""
+
+    link: Link
+    runs: Sequence[bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """ForwardPacket frames for another relay of the mesh."""
+
+    forwarder: Hashable
+    frames: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    link: Link
+    why: str
+    flush: bool = False  # after what was sent has left
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Ask outside whether this key may come in; the answer goes to `RelayServer.verified`."""
+
+    link: Link
+    key: NodePublic
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConnected:
+    peer: NodePublic
+    source: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    peer: NodePublic
+
+
+Output = Send | Relay | Forward | Close | Verify | ClientConnected | ClientGone

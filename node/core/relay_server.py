@@ -1,0 +1,380 @@
+"""The rules of a DERP server: from the first byte of HTTP to the last PeerGone, without a socket.
+
+    HTTP --request--> AUTH --ClientInfo--> [VERIFY] --> UP --> GONE
+     30 s             10 s
+
+`receive` takes the bytes of one connection in a buffer it may write into (see `relay_switch`) and says
+how many it used; the rest must come again with more behind it. A client that breaks the rules is
+closed without a word, as is one whose ClientInfo proves nothing.
+
+Rules worth knowing: a client that has received from a peer is told once when that peer is gone from
+the region; one that sends disco to an unknown key is told so, 3 times and then once a second; frames
+10, 11 and 0a are for relays that know the mesh key.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable
+from hmac import compare_digest
+
+from node.core import http_upgrade, relay_metrics
+from node.core.relay_link import (
+    ClientConnected,
+    ClientGone,
+    Close,
+    Link,
+    Output,
+    Phase,
+    Send,
+    Verify,
+)
+from node.core.relay_outbox import MESH_WRITE_TIMEOUT
+from node.core.relay_registry import Registry
+from node.core.relay_switch import Switch, gather
+from node.keys import KEY_SIZE, NodePrivate, NodePublic
+from node.wire import derp, derp_login
+from node.wire.derp import HEADER, HEADER_SIZE
+from node.wire.endpoint import Endpoint
+from node.wire.malformed import Malformed
+
+AUTH_TIMEOUT = 10.0  # seconds from ServerKey to ClientInfo
+KEEPALIVE = 60.0  # seconds, and up to KEEPALIVE_SPREAD more, so that clients do not fall into step
+KEEPALIVE_SPREAD = 5.0
+MAX_SEND = KEY_SIZE + derp.MAX_PACKET
+MAX_CONTROL = 2 * KEY_SIZE + derp.MAX_PACKET  # the longest frame a client may send: ForwardPacket
+
+_FROM_CLIENTS = frozenset(
+    (
+        derp.CLIENT_INFO, derp.NOTE_PREFERRED, derp.FORWARD_PACKET, derp.WATCH_CONNS,
+        derp.CLOSE_PEER, derp.PING, derp.PONG,
+    )
+)  # fmt: skip
+_LOOPBACK = ("127.", "::1")
+
+
+class RelayServer:
+    def __init__(
+        self,
+        private: NodePrivate,
+        *,
+        random: Callable[[int], bytes],
+        mesh_key: bytes | None = None,
+        allowed: Collection[NodePublic] | None = None,
+        verify_outside: bool = False,
+    ) -> None:
+        self.key = private.public
+        self.allowed = allowed  # None: everybody
+        self.registry = Registry()
+        self.links: set[Link] = set()
+        self._private, self._random = private, random
+        self._mesh_key, self._verify_outside = mesh_key, verify_outside
+        self._switch = Switch(self.registry)
+        self.counters: Counter[str] = self._switch.counters
+        self.drops: Counter[tuple[str, str]] = self._switch.drops
+        self._timers: list[tuple[float, int, Link]] = []
+        self._order = itertools.count()
+
+    # --- connections come and go ---
+
+    def accept(self, source: Endpoint, now: float) -> Link:
+        link = Link(source)
+        self.links.add(link)
+        self.counters["accepts"] += 1
+        self._set_timer(link, now + http_upgrade.REQUEST_TIMEOUT)
+        return link
+
+    def lost(self, link: Link, why: str, now: float) -> list[Output]:
+        """The stream ended, or could not be written to."""
+        outputs: list[Output] = []
+        self._close(link, why, outputs)
+        return outputs
+
+    def write_timed_out(self, link: Link, now: float) -> list[Output]:
+        self.counters["sclient_write_timeouts"] += 1
+        return self.lost(link, f"took nothing for {link.outbox.timeout:.0f} s", now)
+
+    def verified(self, link: Link, allowed: bool, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        if link.phase is Phase.VERIFY:
+            if allowed:
+                self._register(link, outputs, now)
+            else:
+                self._close(link, "not admitted", outputs)
+        return outputs
+
+    # --- bytes ---
+
+    def receive(
+        self, link: Link, buffer: bytearray, end: int, now: float
+    ) -> tuple[int, list[Output]]:
+        """Uses what it can of `buffer[:end]`; how many bytes that was, and what is to be done."""
+        outputs: list[Output] = []
+        runs: list[tuple[Link, int, int]] = []
+        used = 0
+        try:
+            if link.phase is Phase.HTTP:
+                used = self._receive_request(link, buffer, end, outputs, now)
+            if link.phase is Phase.AUTH:
+                used = self._receive_client_info(link, buffer, used, end, outputs, now)
+            if link.phase is Phase.UP:
+                used = self._receive_frames(link, buffer, used, end, runs, outputs, now)
+        except Malformed as problem:
+            self.counters["malformed"] += 1
+            self._close(link, str(problem), outputs)
+        if runs:
+            outputs += gather(runs, memoryview(buffer))
+        return (end if link.phase is Phase.GONE else used), outputs
+
+    def _receive_request(
+        self, link: Link, buffer: bytearray, end: int, outputs: list[Output], now: float
+    ) -> int:
+        blank = buffer.find(b"\r\n\r\n", 0, end)
+        if blank < 0 and end < http_upgrade.MAX_REQUEST:
+            return 0
+        try:
+            if blank < 0 or blank > http_upgrade.MAX_REQUEST:
+                raise http_upgrade.BadRequest(431)
+            request = http_upgrade.parse_request(bytes(buffer[:blank]))
+        except http_upgrade.BadRequest as bad:
+            self._answer(link, http_upgrade.response(bad.status, f"{bad}\n"), outputs)
+            return end
+        if not http_upgrade.wants_upgrade(request):
+            metrics = self.metrics() if link.source.address.startswith(_LOOPBACK) else None
+            self._answer(link, http_upgrade.answer(request, metrics), outputs)
+            return end
+        link.ideal = "ideal-node" not in request.headers
+        greeting = b"" if request.fast_start else http_upgrade.switching_protocols(self.key)
+        outputs.append(Send(link, greeting + derp.ServerKey(self.key).pack()))
+        link.phase = Phase.AUTH
+        self._set_timer(link, now + AUTH_TIMEOUT)
+        return blank + 4
+
+    def _answer(self, link: Link, answer: bytes, outputs: list[Output]) -> None:
+        self.counters["http_answers"] += 1
+        outputs.append(Send(link, answer))
+        self._close(link, "answered", outputs, flush=True)
+
+    def _receive_client_info(
+        self, link: Link, buffer: bytearray, at: int, end: int, outputs: list[Output], now: float
+    ) -> int:
+        if end - at < HEADER_SIZE:
+            return at
+        kind, length = HEADER.unpack_from(buffer, at)
+        if kind != derp.CLIENT_INFO or length > derp.MAX_CLIENT_INFO:
+            raise Malformed(f"login: frame {kind:02x} of {length} bytes instead of ClientInfo")
+        stop: int = at + HEADER_SIZE + length
+        if stop > end:
+            return at
+        info = derp.ClientInfo.parse(bytes(buffer[at + HEADER_SIZE : stop]))
+        box = derp_login.unseal(info.sealed, self._private, info.key)
+        self._login(link, info.key, derp_login.ClientDetails.parse(box), outputs, now)
+        return stop
+
+    def _login(
+        self, link: Link, key: NodePublic, details: derp_login.ClientDetails,
+        outputs: list[Output], now: float,
+    ) -> None:  # fmt: skip
+        link.key, link.raw_key = key, key.raw
+        link.prober = details.is_prober
+        link.mesh = (
+            self._mesh_key is not None
+            and details.mesh_key is not None
+            and compare_digest(details.mesh_key, self._mesh_key)
+        )
+        if link.mesh:
+            link.outbox.timeout = MESH_WRITE_TIMEOUT
+            if key == self.key:
+                return self._close(link, "this is myself", outputs)
+        elif self.allowed is not None and key not in self.allowed:
+            self.counters["not_admitted"] += 1
+            return self._close(link, "not admitted", outputs)
+        elif self._verify_outside:
+            link.phase = Phase.VERIFY
+            outputs.append(Verify(link, key))
+            return None
+        return self._register(link, outputs, now)
+
+    def _register(self, link: Link, outputs: list[Output], now: float) -> None:
+        assert link.key is not None
+        link.phase = Phase.UP
+        spread = int.from_bytes(self._random(2), "big") / 0x10000 * KEEPALIVE_SPREAD
+        link.keepalive = KEEPALIVE + spread
+        self._set_timer(link, now + link.keepalive)
+        if self.registry.add(link):
+            outputs.append(ClientConnected(link.key, link.source))
+        else:
+            self.counters["counter_total_dup_client_conns"] += 1
+        present = self._present(link)
+        outputs += [Send(watcher, present) for watcher in self.registry.watchers]
+        details = derp_login.ServerDetails().pack()
+        nonce = self._random(derp.NONCE_SIZE)
+        sealed = derp_login.seal(details, nonce, self._private, link.key)
+        outputs.append(Send(link, derp.ServerInfo(sealed).pack()))
+
+    def _receive_frames(
+        self, link: Link, buffer: bytearray, at: int, end: int,
+        runs: list[tuple[Link, int, int]], outputs: list[Output], now: float,
+    ) -> int:  # fmt: skip
+        start = at
+        if link.skip:
+            skipped = min(link.skip, end - at)
+            link.skip -= skipped
+            at += skipped
+        while end - at >= HEADER_SIZE and link.phase is Phase.UP:
+            kind, length = HEADER.unpack_from(buffer, at)
+            stop = at + HEADER_SIZE + length
+            if kind == derp.SEND_PACKET:
+                if not KEY_SIZE <= length <= MAX_SEND:
+                    raise Malformed(f"SendPacket: {length} bytes")
+                if stop > end:
+                    break
+                size = HEADER_SIZE + length
+                at = self._switch.run(link, buffer, at, end, size, runs, outputs, now)
+            elif kind not in _FROM_CLIENTS:
+                self.counters["unknown_frames"] += 1
+                link.skip = max(0, stop - end)
+                at = min(stop, end)
+            elif length > MAX_CONTROL:
+                raise Malformed(f"frame {kind:02x}: {length} bytes")
+            elif stop > end:
+                break
+            else:
+                payload = bytes(buffer[at + HEADER_SIZE : stop])
+                at = stop
+                self._receive_frame(link, kind, payload, outputs)
+        if at > start and link.phase is Phase.UP:
+            self.registry.spoke(link)
+        return at
+
+    def _receive_frame(self, link: Link, kind: int, payload: bytes, outputs: list[Output]) -> None:
+        match derp.parse_frame(kind, payload):
+            case derp.Ping(data):
+                self.counters["got_ping"] += 1
+                if link.outbox.idle:  # one that does not read its pongs gets no more of them
+                    self.counters["sent_pong"] += 1
+                    outputs.append(Send(link, derp.Pong(data).pack()))
+            case derp.NotePreferred(on):
+                self._note_preferred(link, on)
+            case derp.ForwardPacket() as frame:
+                self._need_mesh(link, "ForwardPacket")
+                self._switch.forwarded(frame, outputs)
+            case derp.WatchConns():
+                self._need_mesh(link, "WatchConns")
+                self._watch(link, outputs)
+            case derp.ClosePeer(peer):
+                self._need_mesh(link, "ClosePeer")
+                client = self.registry.clients.get(peer.raw)
+                for victim in list(client.links) if client else []:
+                    self._close(victim, "closed by a relay of the mesh", outputs)
+            case derp.ClientInfo():
+                raise Malformed("ClientInfo: a second one")
+
+    def _note_preferred(self, link: Link, on: bool) -> None:
+        if link.preferred != on:
+            link.preferred = on
+            self.counters["home_moves_in" if on else "home_moves_out"] += 1
+
+    # --- the mesh ---
+
+    @staticmethod
+    def _need_mesh(link: Link, frame: str) -> None:
+        if not link.mesh:
+            raise Malformed(f"{frame}: from a client without the mesh key")
+
+    def _watch(self, link: Link, outputs: list[Output]) -> None:
+        if link.watches:
+            return
+        link.watches = True
+        self.registry.watchers[link] = None
+        outputs.append(Send(link, b"".join(map(self._present, self.registry.links()))))
+
+    def mesh_present(self, forwarder: Hashable, peer: NodePublic) -> None:
+        """Another relay says that it has this client."""
+        self.registry.add_forwarder(peer.raw, forwarder)
+
+    def mesh_gone(self, forwarder: Hashable, peer: NodePublic) -> list[Output]:
+        self.registry.remove_forwarder(peer.raw, forwarder)
+        return self._tell_gone(peer.raw)
+
+    def mesh_lost(self, forwarder: Hashable) -> list[Output]:
+        """The connection to another relay ended: nothing it said holds any more."""
+        outputs: list[Output] = []
+        for key in self.registry.keys_of(forwarder):
+            outputs += self.mesh_gone(forwarder, NodePublic(key))
+        return outputs
+
+    # --- time ---
+
+    @property
+    def deadline(self) -> float | None:
+        while self._timers and not self._is_due(self._timers[0]):
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def tick(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        while (deadline := self.deadline) is not None and deadline <= now:
+            link = heapq.heappop(self._timers)[2]
+            if link.phase is Phase.UP:
+                self._set_timer(link, now + link.keepalive)
+                if link.outbox.empty:  # else there is something on its way already
+                    outputs.append(Send(link, derp.KeepAlive().pack()))
+            else:
+                self._close(link, f"too slow in the {link.phase.name} phase", outputs)
+        return outputs
+
+    def metrics(self) -> str:
+        return relay_metrics.render(self.counters, self.drops, self.links, self.registry)
+
+    def _set_timer(self, link: Link, when: float) -> None:
+        link.timer = when
+        heapq.heappush(self._timers, (when, next(self._order), link))
+
+    @staticmethod
+    def _is_due(timer: tuple[float, int, Link]) -> bool:
+        """A timer that was set anew, or whose link is gone, stays in the heap until it comes up."""
+        when, _, link = timer
+        return link.timer == when and link.phase not in (Phase.GONE, Phase.VERIFY)
+
+    # --- the end ---
+
+    def _close(self, link: Link, why: str, outputs: list[Output], flush: bool = False) -> None:
+        if link.phase is Phase.GONE:
+            return
+        was_up = link.phase is Phase.UP
+        link.phase = Phase.GONE
+        self.links.discard(link)
+        outputs.append(Close(link, why, flush))
+        if was_up:
+            self._unregister(link, outputs)
+        if not flush:
+            link.outbox.drain("gone_disconnected")
+        self.drops.update(link.outbox.drops or {})
+        link.outbox.drops = None
+
+    def _unregister(self, link: Link, outputs: list[Output]) -> None:
+        assert link.key is not None
+        if self.registry.remove(link):
+            gone = derp.PeerGone(link.key).pack()
+            outputs += [Send(watcher, gone) for watcher in self.registry.watchers]
+            outputs += self._tell_gone(link.raw_key)
+            outputs.append(ClientGone(link.key))
+
+    def _tell_gone(self, key: bytes) -> list[Output]:
+        listeners = self.registry.take_listeners(key)
+        self.counters["peer_gone_disconnected_frames"] += len(listeners)
+        gone = derp.PeerGone(NodePublic(key)).pack()
+        return [Send(listener, gone) for listener in listeners]
+
+    @staticmethod
+    def _present(link: Link) -> bytes:
+        assert link.key is not None
+        flags = derp.PeerFlag.MESH_PEER if link.mesh else derp.PeerFlag.REGULAR
+        if link.prober:
+            flags |= derp.PeerFlag.PROBER
+        if not link.ideal:
+            flags |= derp.PeerFlag.NOT_IDEAL
+        return derp.PeerPresent(link.key, link.source, flags).pack()

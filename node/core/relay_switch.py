@@ -1,0 +1,119 @@
+"""The relay's hot path: SendPacket in, RecvPacket out, in the same bytes.
+
+Both frames have the same length; only the type and the key differ. So a frame is turned into what
+its receiver gets by writing 37 bytes over its head, and a run of frames for one destination is one
+piece of the receive buffer, handed on as one write. A read with many destinations mixed yields one
+list of pieces for each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from node.core.relay_link import Forward, Link, Output, Relay, Send
+from node.core.relay_outbox import looks_like_disco
+from node.core.relay_registry import Registry
+from node.core.token_bucket import TokenBucket
+from node.keys import NodePublic
+from node.wire import derp
+from node.wire.derp import HEADER_SIZE, PACKET_HEADER_SIZE
+
+# "You sent to somebody who is not here": 3 at once, then one a second for each sender.
+NOT_HERE_RATE, NOT_HERE_BURST = 1.0, 3.0
+
+
+class Switch:
+    def __init__(self, registry: Registry) -> None:
+        self.counters: Counter[str] = Counter()
+        self.drops: Counter[tuple[str, str]] = Counter()
+        self._registry = registry
+
+    def run(
+        self, link: Link, buffer: bytearray, at: int, end: int, size: int,
+        runs: list[tuple[Link, int, int]], outputs: list[Output], now: float,
+    ) -> int:  # fmt: skip
+        """Takes the run of frames like the one at `at`, of `size` bytes each; says where it ends."""
+        head = bytes(buffer[at : at + PACKET_HEADER_SIZE])
+        destination = head[HEADER_SIZE:]
+        client = self._registry.clients.get(destination)
+        packet_size = size - PACKET_HEADER_SIZE
+        patched = derp.packet_header(derp.RECV_PACKET, link.raw_key, packet_size)
+        start, last = at, end - size
+        while at <= last and buffer.startswith(head, at):
+            buffer[at : at + PACKET_HEADER_SIZE] = patched
+            at += size
+        packets = (at - start) // size
+        self.counters["packets_received"] += packets
+        self.counters["bytes_received"] += packets * packet_size
+        if client is None:
+            self._send_away(link, destination, memoryview(buffer)[start:at], outputs, now)
+            return at
+        self.counters["packets_sent"] += packets
+        self.counters["bytes_sent"] += packets * packet_size
+        target = client.active
+        self._registry.heard(target, link.raw_key)
+        if runs and runs[-1][0] is target and runs[-1][2] == start:
+            runs[-1] = (target, runs[-1][1], at)
+        else:
+            runs.append((target, start, at))
+        return at
+
+    def forwarded(self, frame: derp.ForwardPacket, outputs: list[Output]) -> None:
+        """A packet from another relay: to a client of ours or nowhere, never on to a third relay."""
+        self.counters["packets_forwarded_in"] += 1
+        client = self._registry.clients.get(frame.destination.raw)
+        if client is None:
+            self._drop("unknown_dest_on_fwd", frame.packet)
+            return
+        self._registry.heard(client.active, frame.source.raw)
+        self.counters["packets_sent"] += 1
+        self.counters["bytes_sent"] += len(frame.packet)
+        packet = derp.RecvPacket(frame.source, frame.packet).pack()
+        outputs.append(Relay(client.active, [packet]))
+
+    def _send_away(
+        self, link: Link, destination: bytes, frames: memoryview, outputs: list[Output], now: float
+    ) -> None:
+        """Nobody here has this key: another relay does, or the packets are lost."""
+        forwarder = self._registry.forwarder(destination)
+        packets = [frame[PACKET_HEADER_SIZE:] for frame in derp.split_frames(frames)]
+        if forwarder is not None:
+            self.counters["packets_forwarded_out"] += len(packets)
+            outputs.append(
+                Forward(
+                    forwarder,
+                    b"".join(
+                        derp.pack_frame(
+                            derp.FORWARD_PACKET, b"".join((link.raw_key, destination, packet))
+                        )
+                        for packet in packets
+                    ),
+                )
+            )
+            return
+        for packet in packets:
+            if self._drop("unknown_dest", packet) == "disco":
+                self._say_not_here(link, destination, outputs, now)
+
+    def _say_not_here(
+        self, link: Link, destination: bytes, outputs: list[Output], now: float
+    ) -> None:
+        if link.not_here is None:
+            link.not_here = TokenBucket(NOT_HERE_RATE, NOT_HERE_BURST, now)
+        if link.not_here.take(1, now):
+            self.counters["peer_gone_not_here_frames"] += 1
+            gone = derp.PeerGone(NodePublic(destination), derp.GoneReason.NOT_HERE)
+            outputs.append(Send(link, gone.pack()))
+
+    def _drop(self, reason: str, packet: bytes | memoryview) -> str:
+        kind = "disco" if looks_like_disco(packet) else "other"
+        self.drops[reason, kind] += 1
+        return kind
+
+
+def gather(runs: list[tuple[Link, int, int]], buffer: memoryview) -> list[Output]:
+    """One output a destination, its runs in the order they came."""
+    views: dict[Link, list[memoryview]] = {}
+    for target, start, end in runs:
+        views.setdefault(target, []).append(buffer[start:end])
+    return [Relay(target, pieces) for target, pieces in views.items()]
