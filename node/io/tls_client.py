@@ -17,9 +17,9 @@ from typing import Any
 
 from node.keys import BadKey, NodePublic
 from node.netmap import DerpNode
+from node.wire.certificate import META_PREFIX
 
 PIN_PREFIX = "sha256-raw:"
-META_PREFIX = "derpkey"
 
 # OpenSSL's verify codes (X509_V_ERR_*) that people meet.
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
