@@ -83,7 +83,7 @@ class Paths:
         self._live: Liveness | None = None
         self._alone, self._mirrored = RELAY, RELAY
         self._active_until = self._helping_until = -math.inf
-        self._restarted_at = -math.inf
+        self._volley_at = -math.inf
         self._calls, self._called_at, self._call_at = 0, -math.inf, -math.inf
         self._upgrade_at = math.inf
 
@@ -99,8 +99,8 @@ class Paths:
         self._candidates.set_called(endpoints, now)
         self._candidates.want_all()
         self._helping_until = now + PEER_LOOKS
-        if self._live is None and now >= self._restarted_at + VOLLEY_REST:
-            self._restart(now)
+        if self._live is None and now >= self._volley_at + VOLLEY_REST:
+            self._volley(now)
         answer = not self.trusted(now) and now >= self._called_at + CALL_GAP
         outputs = self._run(now)
         if answer and SendCallMeMaybe() not in outputs:  # or our NAT stays shut for the peer
@@ -277,9 +277,12 @@ class Paths:
         self._restart(now)
         return self._run(now)
 
-    def _restart(self, now: float) -> None:
+    def _volley(self, now: float) -> None:
         self._candidates.restart(now)
-        self._restarted_at = now
+        self._volley_at = now
+
+    def _restart(self, now: float) -> None:
+        self._volley(now)
         self._calls = 0
         self._call_at = max(now, self._called_at + CALL_GAP)
 

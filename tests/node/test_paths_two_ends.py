@@ -1,0 +1,197 @@
+"""Two nodes find each other, lose each other and find each other again."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.core.paths import Direct
+from tests.node.two_ends import Nat, Pair
+
+# --- finding ---
+
+
+def test_two_homes_move_from_relay_to_direct_within_the_first_volley() -> None:
+    pair = Pair()
+    assert pair.send(pair.alice).relay
+    pair.run(0.15)
+    assert pair.alice.paths.path == Direct(pair.bob.endpoints[0])
+    assert pair.bob.paths.path == Direct(pair.alice.endpoints[0])
+    assert pair.send(pair.alice).relay is False
+
+
+def test_only_one_end_has_anything_to_say_and_both_find_the_path() -> None:
+    pair = Pair()
+    pair.send_every(0.1, 2.0, ends=(pair.alice,))
+    assert (pair.alice.kinds, pair.bob.kinds) == (["relay", "direct"], ["relay", "direct"])
+
+
+def test_a_hard_nat_on_one_side_is_met_by_the_ping_that_came_through() -> None:
+    pair = Pair(bob=Open("203.0.113.20"), alice=Nat("203.0.113.10", symmetric=True))
+    pair.send(pair.alice)
+    pair.run(1.0)
+    assert (pair.alice.kinds, pair.bob.kinds) == (["relay", "direct"], ["relay", "direct"])
+
+
+def test_two_hard_nats_stay_on_the_relay() -> None:
+    hard = [Nat(f"203.0.113.{n}", symmetric=True) for n in (10, 20)]
+    pair = Pair(alice=hard[0], bob=hard[1])
+    pair.send_every(0.5, 60.0, ends=(pair.alice, pair.bob))
+    assert (pair.alice.kinds, pair.bob.kinds) == (["relay"], ["relay"])
+
+
+def test_a_pair_that_stays_relayed_asks_ever_less_often() -> None:
+    hard = [Nat(f"203.0.113.{n}", symmetric=True) for n in (10, 20)]
+    pair = Pair(alice=hard[0], bob=hard[1])
+    pair.send_every(0.5, 600.0, ends=(pair.alice, pair.bob))
+    for end in (pair.alice, pair.bob):
+        assert all(b - a >= 4.9 for a, b in pairwise(end.calls))
+        assert 25.0 <= end.calls[-1] - end.calls[-2] <= 31.0
+        assert len([t for t in end.pings if t > pair.now - 60.0]) <= 24
+
+
+def test_the_first_call_me_maybe_lost_costs_five_seconds_and_no_more() -> None:
+    pair = Pair()
+    pair.relay_cut = True
+    pair.send(pair.alice)
+    pair.run(1.0)
+    pair.relay_cut = False
+    pair.run(4.5)
+    assert pair.alice.kinds == ["relay", "direct"]
+
+
+# --- losing ---
+
+
+@pytest.mark.parametrize("gap", [0.01, 0.1, 0.3])
+def test_a_cut_path_is_left_for_the_relay_within_a_second(gap: float) -> None:
+    pair = Pair()
+    pair.send_every(gap, 10.0, ends=(pair.alice, pair.bob))
+    pair.cut = {"alice", "bob"}
+    at = pair.now
+    pair.send_every(gap, 2.0, ends=(pair.alice, pair.bob))
+    for end in (pair.alice, pair.bob):
+        assert end.kinds == ["relay", "direct", "relay"]
+        assert end.history[-1][0] - at < 1.0
+        assert end.whys[-1] == "direct path fell silent: 3 pings unanswered"
+
+
+def test_data_is_mirrored_before_the_path_is_given_up() -> None:
+    pair = Pair()
+    pair.send_every(0.02, 10.0, ends=(pair.alice, pair.bob))
+    pair.cut = {"alice", "bob"}
+    at = pair.now
+    pair.send_every(0.02, 2.0, ends=(pair.alice, pair.bob))
+    first_after = min(t for t, _ in pair.bob.received if t > at + 2 * 0.02)
+    assert first_after - at < 0.7
+    assert pair.bob.history[-1][0] - at > first_after - at
+
+
+def test_a_path_that_dies_one_way_is_left_by_both_ends() -> None:
+    pair = Pair()
+    pair.send_every(0.02, 10.0, ends=(pair.alice, pair.bob))
+    pair.cut = {"alice"}
+    at = pair.now
+    pair.send_every(0.02, 4.0, ends=(pair.alice, pair.bob))
+    assert pair.alice.kinds == pair.bob.kinds == ["relay", "direct", "relay"]
+    gap = longest_silence([t for t, _ in pair.bob.received if t > at - 0.1])
+    assert gap < 1.0
+
+
+def test_a_one_way_stream_notices_too() -> None:
+    pair = Pair()
+    pair.send_every(0.02, 10.0, ends=(pair.alice,))
+    pair.cut = {"alice", "bob"}
+    at = pair.now
+    pair.send_every(0.02, 2.0, ends=(pair.alice,))
+    assert longest_silence([t for t, _ in pair.bob.received if t > at - 0.1]) < 0.75
+
+
+def test_an_idle_path_is_not_probed_and_proves_itself_at_the_next_word() -> None:
+    pair = Pair()
+    pair.send_every(0.1, 2.0, ends=(pair.alice,))
+    pair.run(100.0)
+    pings = len(pair.alice.pings) + len(pair.bob.pings)
+    pair.run(500.0)
+    assert len(pair.alice.pings) + len(pair.bob.pings) == pings
+    pair.alice.nat.forget()
+    pair.bob.nat.forget()
+    assert pair.send(pair.alice).relay  # it may be dead by now: also by the relay
+    pair.run(0.2)
+    assert pair.send(pair.alice).relay is False
+
+
+# --- finding again ---
+
+
+@pytest.mark.parametrize("outage", [2.0, 20.0, 100.0])
+def test_a_repaired_path_is_back_within_three_seconds(outage: float) -> None:
+    pair = Pair()
+    pair.send_every(0.1, 5.0, ends=(pair.alice, pair.bob))
+    pair.cut = {"alice", "bob"}
+    pair.send_every(0.1, outage, ends=(pair.alice, pair.bob))
+    assert pair.alice.kinds == ["relay", "direct", "relay"]
+    pair.cut = set()
+    at = pair.now
+    pair.send_every(0.1, 4.0, ends=(pair.alice, pair.bob))
+    for end in (pair.alice, pair.bob):
+        assert end.kinds == ["relay", "direct", "relay", "direct"]
+        assert end.history[-1][0] - at < 3.0
+
+
+def test_a_new_public_address_is_found_by_pings_from_it() -> None:
+    pair = Pair()
+    pair.send_every(0.1, 5.0, ends=(pair.alice, pair.bob))
+    pair.bob.nat = Nat("203.0.113.99")
+    pair.bob.endpoints = (pair.bob.nat.out(pair.alice.endpoints[0], pair.now),)
+    pair.carry_out(pair.bob, pair.bob.paths.reset(pair.now))
+    pair.send_every(0.1, 3.0, ends=(pair.alice, pair.bob))
+    assert pair.alice.paths.path == Direct(pair.bob.endpoints[0])
+    assert pair.bob.kinds == ["relay", "direct", "relay", "direct"]
+
+
+# --- loss ---
+
+
+def test_a_few_percent_of_loss_does_not_cost_the_path() -> None:
+    pair = Pair()
+    dice = random.Random(1)
+    pair.loses = lambda: dice.random() < 0.02
+    pair.send_every(0.05, 300.0, ends=(pair.alice, pair.bob))
+    assert (pair.alice.kinds, pair.bob.kinds) == (["relay", "direct"], ["relay", "direct"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.3, 0.6]))
+def test_whatever_is_lost_nothing_spins_and_pings_stay_bounded(seed: int, loss: float) -> None:
+    pair = Pair()
+    dice = random.Random(seed)
+    pair.loses = lambda: dice.random() < loss
+    for _ in range(10):
+        pair.cut = {end for end in ("alice", "bob") if dice.random() < 0.3}
+        pair.send_every(dice.choice([0.05, 1.0]), dice.uniform(0.1, 8.0), ends=(pair.alice,))
+        pair.run(dice.choice([0.0, 10.0, 60.0]))
+    for end in (pair.alice, pair.bob):
+        assert most_within(1.0, end.pings) <= 20
+
+
+# --- what the tests are made of ---
+
+
+class Open(Nat):
+    """No NAT, no firewall."""
+
+    def lets_in(self, source: object, port: int, now: float) -> bool:
+        return True
+
+
+def longest_silence(times: list[float]) -> float:
+    return max(b - a for a, b in pairwise(times))
+
+
+def most_within(seconds: float, times: list[float]) -> int:
+    return max((sum(t <= u < t + seconds for u in times) for t in times), default=0)
