@@ -1,0 +1,22 @@
+"""The relay: a DERP and STUN server, `python -m node derper`, with a certificate from the lab's authority."""
+
+from __future__ import annotations
+
+from lab.world.daemons.contract import PYTHON, Daemon
+from lab.world.roster import Secret
+
+
+class Derper(Daemon):
+    def argv(self) -> list[str]:
+        place = self.place
+        relay = place.roster.relays[place.host]
+        certificate, key = place.roster.authority.issue(relay.hostname)
+        argv = [PYTHON, "-m", "node", "derper", "--hostname", relay.hostname]
+        argv += ["--cert", place.write("cert.pem", certificate)]
+        argv += ["--key", place.write("cert.key", key, 0o600)]
+        argv += ["--derp-key", place.write("derp.key", Secret.new().text, 0o600)]
+        if relay.derp_port != 443:
+            argv += ["--listen", f"{place.address}:{relay.derp_port}"]
+        if relay.stun_port != 3478:
+            argv += ["--stun-port", str(relay.stun_port)]
+        return [*argv, *self.settings.get("args", ())]
