@@ -1,0 +1,200 @@
+"""The daemons of a lab: started in their machines, listened to, and noticed when they end.
+
+A daemon that dies while the lab comes up fails the lab. One that dies later is an event, shown in the status;
+nobody starts it again unasked, because a lab is for seeing such things.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lab.errors import BadRequest, BuildFailed, CannotHere
+from lab.model.plan import Plan
+from lab.world import mounts
+from lab.world.build import World
+from lab.world.daemons.contract import Place
+from lab.world.daemons.known import daemon_class
+from lab.world.process import Process
+from lab.world.programs import find
+from lab.world.record import Record
+from lab.world.roster import Roster, roster_of
+
+_LOG_TAIL = 10  # lines of a dead daemon's log, shown when it fails a lab
+_SIGNALS = {
+    "stop": signal.SIGTERM,
+    "restart": signal.SIGTERM,
+    "kill": signal.SIGKILL,
+    "freeze": signal.SIGSTOP,
+    "thaw": signal.SIGCONT,
+}
+
+
+class Supervisor:
+    def __init__(
+        self, world: World, folder: Path, record: Record, selector: selectors.BaseSelector
+    ) -> None:
+        self._world = world
+        self._folder = folder
+        self._record = record
+        self._selector = selector
+        self.processes: dict[str, Process] = {}
+        self.roster: Roster
+        self.on_failure: Callable[[BuildFailed], None] | None = None  # set until the lab is ready
+
+    def prepare(self, plan: Plan) -> None:
+        """Keys, certificates and folders; and whether the machine has what the daemons need."""
+        self.roster = roster_of(plan.daemons)
+        for each in plan.daemons:
+            kind = daemon_class(each.runs)
+            for program in kind.needs:
+                if find(program) is None:
+                    raise CannotHere(f"{each.host} runs {each.runs}, which needs {program}")
+            if kind.needs_tun and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+                raise CannotHere(
+                    f"{each.host} runs {each.runs}, which needs /dev/net/tun",
+                    "lab.doctor says how to get it",
+                )
+            place = Place(
+                each.host, plan.underlay.get(each.host, ""), self.files_of(each.host), self.roster
+            )
+            self.processes[each.host] = Process(
+                each.host,
+                each.runs,
+                kind(place, each.settings),
+                self._folder / "logs" / f"{each.host}.log",
+            )
+
+    def start_all(self) -> None:
+        for process in self.processes.values():
+            self._start(process)
+
+    def files_of(self, machine: str) -> Path:
+        folder = self._folder / "hosts" / machine
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def mounts_of(self, machine: str) -> int:
+        """The machine's mount namespace, made for its first process."""
+        namespace = self._world.namespaces[machine]
+        if namespace.mounts is None:
+            files = self.files_of(machine)
+            lines = self._world.plan.machine(machine).hosts
+            (files / "hosts").write_text("".join(f"{a}\t{name}\n" for a, name in lines))
+            (files / "resolv.conf").touch()
+            namespace.mounts = self._world.visitor.new_mounts(
+                namespace.fd, partial(mounts.furnish, files)
+            )
+        return namespace.mounts
+
+    @property
+    def all_ready(self) -> bool:
+        return all(process.state == "ready" for process in self.processes.values())
+
+    def not_ready(self, seconds: float) -> BuildFailed:
+        late = [process for process in self.processes.values() if process.state != "ready"]
+        names = ", ".join(f"the {process.runs} of {process.host}" for process in late)
+        return BuildFailed(f"not ready after {seconds:g} s: {names}", late[0].log_tail(_LOG_TAIL))
+
+    def act(self, host: str, action: str) -> float:
+        """Does what was asked for; the events tell when it is done. Returns the time of the asking."""
+        process = self.processes.get(host)
+        if process is None:
+            raise BadRequest(f"{host} runs no daemon")
+        at = self._record.add(host, "daemon", state="told", action=action)
+        if action in ("start", "restart") and process.state == "exited":
+            process.restarts += 1
+            self._start(process)
+        elif action == "start" or process.pid is None:
+            self._tell(process, process.state)  # it is so already
+        else:
+            process.restart_wanted = action == "restart"
+            os.kill(process.pid, _SIGNALS[action])
+            if action in ("freeze", "thaw"):
+                self._tell(process, "frozen" if action == "freeze" else "ready")
+        return at
+
+    def reap(self) -> None:
+        """Takes the exit status of every process that ended: our daemons', and as PID 1 all orphans'."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for process in self.processes.values():
+                if process.pid == pid:
+                    self._ended(process, os.waitstatus_to_exitcode(status))
+
+    def terminate_all(self) -> None:
+        for process in self.processes.values():
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGTERM)
+                if process.state == "frozen":
+                    os.kill(process.pid, signal.SIGCONT)
+
+    @property
+    def anybody_left(self) -> bool:
+        return any(process.pid is not None for process in self.processes.values())
+
+    def _start(self, process: Process) -> None:
+        namespace = self._world.namespaces[process.host]
+        inside = self.mounts_of(process.host)
+
+        def start(run: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+            return self._world.visitor.inside(namespace.fd, run, inside)
+
+        try:
+            process.spawn(start)
+        except OSError as error:
+            process.state = "exited"
+            problem = f"{process.host}: {process.runs} does not start: {error.strerror}"
+            raise BuildFailed(f"{problem}: {error.filename}") from None
+        self._selector.register(
+            process.stdout, selectors.EVENT_READ, partial(self._listen, process)
+        )
+        self._tell(process, "starting")
+        if process.daemon.is_ready_at_once():
+            self._tell(process, "ready")
+
+    def _listen(self, process: Process, _: int = 0) -> None:
+        for line in process.read_lines():
+            event = process.daemon.event(line)
+            if event is not None:
+                self._record.add_from(process.host, event)
+            if process.state == "starting" and process.daemon.says_ready(line, event):
+                self._tell(process, "ready")
+
+    def _ended(self, process: Process, status: int) -> None:
+        self._listen(process)  # its last words
+        self._selector.unregister(process.stdout)
+        process.stdout.close()
+        assert process.popen is not None
+        process.popen.returncode = status  # we took it, so nobody else can
+        self._tell(process, "exited", status=status)
+        self._record.forget_paths(process.host)
+        if self.on_failure is not None:
+            self.on_failure(BuildFailed(*_obituary(process, status)))
+        elif process.restart_wanted:
+            process.restart_wanted = False
+            process.restarts += 1
+            with contextlib.suppress(BuildFailed):  # its end was told already
+                self._start(process)
+
+    def _tell(self, process: Process, state: str, **fields: int) -> None:
+        pid = process.pid if process.popen is not None else None
+        process.state = state  # type: ignore[assignment]
+        self._record.add(process.host, "daemon", name=process.runs, state=state, pid=pid, **fields)
+
+
+def _obituary(process: Process, status: int) -> tuple[str, str]:
+    how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+    problem = f"{process.host}: its {process.runs} ended at the start ({how})"
+    return problem, process.log_tail(_LOG_TAIL) or "it wrote no log"
