@@ -1,0 +1,268 @@
+"""The door to a lab: bring one up, ask it, change it, run things in it, take it down.
+
+    lab = Lab.up(load("nat-pair"))
+    lab.exec("node-a", ["ping", "-c1", "100.64.2.20"])
+    lab.wait_for_path("node-a", "node-b", "direct", within=10)
+    lab.down()
+
+Everything that happens happens in the keeper, on the other side of a socket; so a `Lab` is only a name,
+and any process of the same user can `attach` to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab import starting, state, stopping, watching
+from lab.ask import ask, ask_for_fds
+from lab.errors import BadRequest, LabError, NoPath, NoSuchLab
+from lab.model.plan import Plan
+
+if TYPE_CHECKING:
+    from lab.model.topology import Topology
+
+_ENTER = Path(__file__).with_name("enter.py")
+_BUSY = 1.0  # seconds that another command may take to let go of a folder
+_DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
+_BECOMES = {
+    "start": "ready",
+    "restart": "ready",
+    "stop": "exited",
+    "kill": "exited",
+    "freeze": "frozen",
+    "thaw": "ready",
+}
+
+
+def _quiet(line: str) -> None:
+    """Progress for nobody."""
+
+
+def down(name: str) -> bool:
+    """Takes a lab down. False if it was not up; that is no error."""
+    folder = state.folder_of(name)
+    if not folder.exists() or state.remove_if_dead(folder):
+        return False
+    stopping.stop(folder)
+    if not state.remove_if_dead(folder):
+        raise LabError(f"{name} is just being brought up by another command")
+    return True
+
+
+def doctor() -> list[dict[str, Any]]:
+    """Each capability: name, ok, needed, found, hint."""
+    argv = [sys.executable, "-m", "lab.world.preflight", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"the preflight failed: {done.stderr.strip()}")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+class Lab:
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Lab({self.name!r})"
+
+    @classmethod
+    def up(
+        cls,
+        topology: Topology | Plan,
+        name: str | None = None,
+        progress: Callable[[str], None] = _quiet,
+    ) -> Lab:
+        """Returns when every daemon is ready. The same input again changes nothing."""
+        plan = _plan(topology)
+        lab = cls(name or plan.topology, state.folder_of(name or plan.topology))
+        until = time.monotonic() + _BUSY
+        while (claim := state.Claim.take(lab.folder)) is None:
+            if (lab.folder / "pid").exists():
+                return lab._already_up(plan, progress)
+            if time.monotonic() > until:
+                raise LabError(f"{lab.name} is just being brought up by another command")
+            time.sleep(0.01)  # another command is clearing the folder away
+        starting.start(claim, plan, progress)
+        return lab
+
+    def _already_up(self, plan: Plan, progress: Callable[[str], None]) -> Lab:
+        if self.plan().digest() != plan.digest():
+            raise BadRequest(
+                f"{self.name} is up already, with another plan",
+                f"lab.down {self.name} first, or give this one another --name",
+            )
+        if not ask(self.folder, "status")["ready"]:
+            raise LabError(f"{self.name} is just being brought up by another command")
+        progress(f"{self.name} is up already")
+        return self
+
+    @classmethod
+    def attach(cls, name: str) -> Lab:
+        folder = state.folder_of(name)
+        if not folder.exists() or state.remove_if_dead(folder):
+            raise NoSuchLab(name, state.running())
+        return cls(name, folder)
+
+    @staticmethod
+    def running() -> list[str]:
+        return state.running()
+
+    def down(self) -> None:
+        down(self.name)
+
+    def plan(self) -> Plan:
+        return Plan.from_json((self.folder / "plan.json").read_text())
+
+    # --- what is going on
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = ask(self.folder, "status")["status"]
+        return status
+
+    def events(self, follow: bool = False) -> Iterator[dict[str, Any]]:
+        return watching.follow(self.folder) if follow else watching.past(self.folder)
+
+    def logs(self, host: str | None = None) -> Iterator[tuple[str, str]]:
+        """(host, line): what the daemons wrote to stderr."""
+        if host is not None:
+            self._check_host(host)
+        for file in sorted((self.folder / "logs").glob(f"{host or '*'}.log")):
+            with file.open(errors="replace") as lines:
+                for line in lines:
+                    yield file.stem, line.rstrip("\n")
+
+    def path_history(self, a: str, b: str) -> list[str]:
+        return watching.path_history(self.folder, a, b)
+
+    def wait_for_path(self, a: str, b: str, kind: str, within: float) -> None:
+        """Returns when the path from a to b is of this kind; NoPath after `within` seconds."""
+        self._check_host(a)
+        self._check_host(b)
+        now = self._path(a, b)
+        if now == kind:
+            return
+        for event in watching.follow(self.folder, within):
+            if (event["event"], event["host"], event.get("peer")) == ("path", a, b):
+                now = event["kind"]
+                if now == kind and self._path(a, b) == kind:  # not only once, in the past
+                    return
+        raise NoPath(f"{a} has no {kind} path to {b} after {within:g} s; it is: {now}")
+
+    def _path(self, a: str, b: str) -> str:
+        return next(
+            (p["kind"] for p in self.status()["paths"] if (p["from"], p["to"]) == (a, b)), "none"
+        )
+
+    # --- running things inside
+
+    def popen(self, host: str | None, argv: Sequence[str], **kw: Any) -> subprocess.Popen[Any]:
+        """A command inside `host`, or, for None, in the lab outside all hosts."""
+        answer, fds = ask_for_fds(self.folder, "enter", host=host)
+        described = ",".join(f"{kind}={fd}" for kind, fd in zip(answer["kinds"], fds, strict=True))
+        kw["env"] = _inside(kw.get("env"), host, answer["path"])
+        kw["pass_fds"] = (*kw.get("pass_fds", ()), *fds)
+        try:
+            helper = [sys.executable, "-I", "-S", str(_ENTER), described, "--"]
+            return subprocess.Popen([*helper, *argv], **kw)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def exec(self, host: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+        """With our terminal, stdin and signals; returns the exit status (128 + n for signal n)."""
+        return _exit_status(self.popen(host, argv, env=env))
+
+    def run(
+        self,
+        host: str,
+        argv: Sequence[str],
+        timeout: float | None = None,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        pipe = subprocess.PIPE
+        stdin = subprocess.DEVNULL if input is None else pipe
+        process = self.popen(host, argv, stdin=stdin, stdout=pipe, stderr=pipe, text=True)
+        with process:
+            try:
+                out, err = process.communicate(input, timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+
+    def shell(self, host: str | None = None) -> int:
+        return _exit_status(self.popen(host, [os.environ.get("SHELL", "/bin/sh")]))
+
+    def ping_argv(self, a: str, b: str, **options: Any) -> list[str]:
+        """What to run in `a` to ping `b`: until_direct, count, timeout, json as far as its daemon can."""
+        argv: list[str] = ask(self.folder, "ping_argv", host=a, peer=b, options=options)["argv"]
+        return argv
+
+    def ping(self, a: str, b: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run(a, self.ping_argv(a, b, **options))
+
+    # --- changing it
+
+    def unplug(self, host: str) -> list[str]:
+        """Pulls a machine's cables; returns which."""
+        wires: list[str] = ask(self.folder, "unplug", host=host)["wires"]
+        return wires
+
+    def plug(self, host: str) -> list[str]:
+        wires: list[str] = ask(self.folder, "plug", host=host)["wires"]
+        return wires
+
+    def daemon(self, host: str, action: str) -> None:
+        """stop, start, restart, kill, freeze or thaw; returns when it is so."""
+        if action not in _BECOMES:
+            raise BadRequest(
+                f"a daemon cannot be told to {action}", f"known: {', '.join(_BECOMES)}"
+            )
+        since = ask(self.folder, "daemon", host=host, action=action)["at"]
+        for event in watching.follow(self.folder, _DAEMON_PATIENCE):
+            if event["event"] == "daemon" and event["host"] == host and event["at"] >= since:
+                if event["state"] == _BECOMES[action]:
+                    return
+                if event["state"] == "exited" and action == "start":
+                    break
+        raise LabError(f"the daemon of {host} did not {action}", f"lab.logs {self.name} {host}")
+
+    def _check_host(self, host: str) -> None:
+        names = [machine.name for machine in self.plan().machines]
+        if host not in names:
+            raise BadRequest(f"{self.name} has no machine {host}", f"it has: {', '.join(names)}")
+
+
+def _plan(topology: Topology | Plan) -> Plan:
+    if isinstance(topology, Plan):
+        return topology
+    from lab.model.layout import plan_of
+
+    return plan_of(topology)
+
+
+def _inside(env: Mapping[str, str] | None, host: str | None, path: str) -> dict[str, str]:
+    """The caller's environment, with the lab's own programs first."""
+    base = dict(os.environ if env is None else env)
+    base["PATH"] = os.pathsep.join([path, base.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    base["PUNCHLAB_HOST"] = base["debian_chroot"] = host or "lab"  # the prompt of a Debian shell
+    return base
+
+
+def _exit_status(process: subprocess.Popen[Any]) -> int:
+    with process:
+        while True:
+            try:
+                status = process.wait()
+            except KeyboardInterrupt:  # the command heard it too; it decides
+                continue
+            return status if status >= 0 else 128 - status

@@ -1,0 +1,122 @@
+"""Starting a keeper: in namespaces of its own from its first instruction, and tied to us until it is ready.
+
+A socket joins the two. The keeper tells its progress on it, one JSON line each, then that it is ready; we
+say that we heard it. If we are gone before that, whatever the reason, the keeper ends and the kernel takes
+everything with it. The end of the stream is the end of the keeper's process tree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.errors import BuildFailed, CannotHere, LabError
+from lab.model.plan import Plan
+from lab.state import Claim
+from lab.stopping import kill
+
+HEARD = b"\n"
+_LOG_TAIL = 10  # lines of the keeper's own log, shown if it ends without a word
+_ERRORS = {"BuildFailed": BuildFailed, "CannotHere": CannotHere, "LabError": LabError}
+
+
+def start(claim: Claim, plan: Plan, progress: Callable[[str], None]) -> None:
+    """Returns when every daemon is ready; otherwise raises and leaves nothing."""
+    claim.empty()
+    folder = claim.folder
+    (folder / "logs").mkdir()
+    (folder / "plan.json").write_text(plan.to_json())
+    ours, theirs = socket.socketpair()
+    try:
+        with ours:
+            try:
+                with theirs:
+                    _spawn(claim, theirs)
+                _listen(ours, folder, progress)
+            except BaseException:
+                _end(ours, folder)
+                raise
+    except BaseException:
+        claim.remove()
+        raise
+    claim.release()
+
+
+def _spawn(claim: Claim, report: socket.socket) -> None:
+    # setsid: out of reach of our terminal's Ctrl-C, and nobody's child, so that nobody has to reap it.
+    argv = ["setsid", "--fork", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--net"]
+    if os.geteuid() != 0:
+        argv += ["--user", "--map-root-user"]
+    argv += [sys.executable, "-m", "lab.world.keeper"]
+    argv += ["--lab", claim.folder.name, "--folder", str(claim.folder)]
+    argv += ["--report", str(report.fileno())]
+    if os.geteuid() != 0:
+        argv += ["--in-user-namespace"]
+    with (claim.folder / "logs" / "keeper.log").open("wb") as log:
+        try:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": _python_path()},
+                pass_fds=(claim.fd, report.fileno()),
+                check=False,
+            )
+        except FileNotFoundError:
+            raise CannotHere("setsid is not installed", "apt-get install util-linux") from None
+    if done.returncode:
+        raise CannotHere(f"setsid failed: {_tail(claim.folder)}")
+
+
+def _python_path() -> str:
+    """Ours first: the keeper and the daemons are found wherever they are started."""
+    paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, paths))
+
+
+def _listen(ours: socket.socket, folder: Path, progress: Callable[[str], None]) -> None:
+    with ours.makefile("r") as lines:
+        for line in lines:
+            said: dict[str, Any] = json.loads(line)
+            if "progress" in said:
+                progress(said["progress"])
+            elif "failed" in said:
+                raise _ERRORS[said["failed"]](said["problem"], said["hint"])
+            else:
+                ours.sendall(HEARD)
+                return
+    raise _ended_silently(_tail(folder))
+
+
+def _ended_silently(log: str) -> LabError:
+    if "unshare" in log:
+        return CannotHere(
+            f"namespaces cannot be made here: {log}", "lab.doctor says what this machine lacks"
+        )
+    return BuildFailed(f"the keeper ended without a word: {log or 'and wrote no log'}")
+
+
+def _tail(folder: Path) -> str:
+    lines = (folder / "logs" / "keeper.log").read_text(errors="replace").splitlines()
+    return "\n".join(lines[-_LOG_TAIL:])
+
+
+def _end(ours: socket.socket, folder: Path) -> None:
+    """Hangs up and waits until the keeper and all it started are gone; one that cannot hear is killed."""
+    ours.shutdown(socket.SHUT_WR)
+    ours.settimeout(1.0)
+    try:
+        while ours.recv(4096):
+            pass
+    except TimeoutError:
+        kill(folder)
+    except OSError:
+        pass
+    kill(folder)  # it may have heard us, and lived on
