@@ -26,6 +26,7 @@ from node.core.limits import Limits
 from node.core.local import Local
 from node.core.noise import read_static, read_timestamp
 from node.core.peer import Peer, PeerConfig, PeerStatus
+from node.core.session import Session
 from node.keys import NodePrivate, NodePublic
 from node.wire import ip
 from node.wire.malformed import Malformed
@@ -187,6 +188,16 @@ class Device:
             if due is not None and due <= now:
                 outputs += peer.tick(now)
         return outputs
+
+    def session(self, peer: NodePublic) -> Session | None:
+        """What is sent to this peer now goes out on this session."""
+        known = self._peers.get(peer)
+        return None if known is None else known.keypairs.current
+
+    @property
+    def indices_in_use(self) -> int:
+        """Sessions and open handshakes of all peers."""
+        return len(self._local.indices)
 
     def peer_status(self, peer: NodePublic) -> PeerStatus:
         return self._peers[peer].status()

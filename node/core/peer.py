@@ -36,7 +36,13 @@ from node.core.timers import Timer, Timers
 from node.keys import NodePublic
 from node.wire import ip
 from node.wire.malformed import Malformed
-from node.wire.wireguard import KEEPALIVE_SIZE, CookieReply, Response
+from node.wire.wireguard import (
+    INITIATION_SIZE,
+    KEEPALIVE_SIZE,
+    RESPONSE_SIZE,
+    CookieReply,
+    Response,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,7 @@ class Peer:
         )
         self._local.indices.replace(index, (self, session))
         self._local.forget(self.keypairs.responded(session))
+        self._rx_bytes += INITIATION_SIZE
         self._timers.session_derived(now)
         self._timers.authenticated_received(now)
         self._handshake_sent(now)
@@ -242,6 +249,7 @@ class Peer:
         )
         self._local.indices.replace(initiated.index, (self, session))
         self._local.forget(self.keypairs.initiated(session))
+        self._rx_bytes += RESPONSE_SIZE
         self._timers.session_derived(now)
         self._timers.authenticated_received(now)
         completed = self._completed(session, source, now)
@@ -270,7 +278,10 @@ class Peer:
         self._counters["replayed"] += opened.replayed
         if not opened.plaintexts:
             return []
+        self._rx_bytes += sum(map(len, opened.plaintexts)) + KEEPALIVE_SIZE * len(opened.plaintexts)
         self._timers.authenticated_received(now)
+        if any(opened.plaintexts):
+            self._timers.data_received(now)
         outputs: list[Output] = [Heard(self.key, source)]
         if session is self.keypairs.next:
             self._local.forget(self.keypairs.confirmed())
