@@ -110,7 +110,7 @@ class Net:
     def node(self, name: str) -> Node:
         plan = self.lab.plan()
         [daemon] = [one for one in plan.daemons if one.host == name]
-        overlay = daemon.settings["overlay"]
+        overlay: Any = daemon.settings["overlay"]
         return Node(self.lab, name, overlay[0].partition("/")[0])
 
     def run(self, host: str, *argv: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
