@@ -117,10 +117,11 @@ class Netcheck:
         except Malformed:
             self.counters["malformed"] += 1
             return []
-        probe, sent_at = self._sent.pop(txid, (None, 0.0))
+        probe, sent_at = self._sent.get(txid, (None, 0.0))
         if probe is None or probe.server != source:
             self.counters["answer to no question"] += 1
             return []
+        del self._sent[txid]
         self._answered(probe, endpoint, now - sent_at, now)
         outputs = self.learn(endpoint, now)
         if self.running and all(p.seen_as for p in self._probes):

@@ -1,0 +1,262 @@
+"""netcheck: what one run finds out, when it ends, and when the next one is due."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.core.netcheck import EndpointLearned, Netcheck, NetcheckDone, Output, Report, SendStun
+from node.wire import stun
+from node.wire.endpoint import Endpoint
+from tests.node.two_ends import counter_as_dice
+
+NYC, FRA = 900, 901
+NYC_SERVER = Endpoint("198.51.100.1", 3478)
+FRA_SERVER = Endpoint("198.51.100.2", 3478)
+NYC_IPV6 = Endpoint("2001:db8::1", 3478)
+TWO_REGIONS = {NYC: [NYC_SERVER], FRA: [FRA_SERVER]}
+SEEN = Endpoint("203.0.113.10", 41641)
+SEEN_ELSEWHERE = Endpoint("203.0.113.10", 50000)
+SEEN_IPV6 = Endpoint("2001:db8:a::10", 41641)
+
+# --- one run ---
+
+
+def test_a_run_asks_every_server_of_every_region() -> None:
+    sends = new_netcheck().start({NYC: [NYC_SERVER, NYC_IPV6], FRA: [FRA_SERVER]}, 10.0)
+    assert [send.to for send in sends] == [NYC_SERVER, NYC_IPV6, FRA_SERVER]
+    assert stun.parse_request(sends[0].datagram)
+
+
+def test_a_silent_server_is_asked_three_times() -> None:
+    netcheck = new_netcheck()
+    netcheck.start({NYC: [NYC_SERVER]}, 10.0)
+    asked = [(at, o.to) for at, o in ticks(netcheck) if isinstance(o, SendStun)]
+    assert asked == [(10.1, NYC_SERVER), (10.2, NYC_SERVER)]
+
+
+def test_a_run_ends_with_the_last_answer() -> None:
+    netcheck = new_netcheck()
+    nyc, fra = netcheck.start(TWO_REGIONS, 10.0)
+    assert answer(netcheck, nyc, SEEN, 10.02) == [EndpointLearned(SEEN)]
+    [done] = answer(netcheck, fra, SEEN, 10.09)
+    assert done == NetcheckDone(
+        Report(
+            udp=True,
+            ipv4=SEEN,
+            mapping_varies=False,
+            latency={NYC: 10.02 - 10.0, FRA: 10.09 - 10.0},
+            preferred=NYC,
+        )
+    )
+    assert netcheck.deadline is None
+
+
+def test_a_region_that_stays_silent_is_not_waited_for_long() -> None:
+    netcheck = new_netcheck()
+    nyc, _ = netcheck.start(TWO_REGIONS, 10.0)
+    answer(netcheck, nyc, SEEN, 10.02)
+    [(at, report)] = reports(netcheck)
+    assert round(at, 3) == 10.6
+    assert (report.udp, list(report.latency), report.mapping_varies) == (True, [NYC], None)
+
+
+def test_no_answer_for_three_seconds_means_udp_is_blocked() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    assert reports(netcheck) == [(13.0, Report(udp=False))]
+
+
+def test_two_servers_that_see_two_ports_show_a_hard_nat() -> None:
+    netcheck = new_netcheck()
+    nyc, fra = netcheck.start(TWO_REGIONS, 10.0)
+    answer(netcheck, nyc, SEEN, 10.02)
+    [*_, done] = answer(netcheck, fra, SEEN_ELSEWHERE, 10.03)
+    assert isinstance(done, NetcheckDone)
+    assert done.report.mapping_varies is True
+    assert netcheck.endpoints(10.1) == [SEEN_ELSEWHERE, SEEN]
+
+
+def test_two_ports_of_one_server_address_show_nothing() -> None:
+    netcheck = new_netcheck()
+    sends = netcheck.start({NYC: [NYC_SERVER, Endpoint(NYC_SERVER.address, 3479)]}, 10.0)
+    outputs = [o for send in sends for o in answer(netcheck, send, SEEN, 10.02)]
+    assert [o.report.mapping_varies for o in outputs if isinstance(o, NetcheckDone)] == [None]
+
+
+def test_both_address_families_are_reported() -> None:
+    netcheck = new_netcheck()
+    ipv4, ipv6 = netcheck.start({NYC: [NYC_SERVER, NYC_IPV6]}, 10.0)
+    answer(netcheck, ipv4, SEEN, 10.02)
+    [*_, done] = answer(netcheck, ipv6, SEEN_IPV6, 10.03)
+    assert isinstance(done, NetcheckDone)
+    assert (done.report.ipv4, done.report.ipv6) == (SEEN, SEEN_IPV6)
+
+
+def test_an_answer_from_somebody_else_is_dropped_and_counted() -> None:
+    netcheck = new_netcheck()
+    [nyc] = netcheck.start({NYC: [NYC_SERVER]}, 10.0)
+    datagram = stun.response(stun.parse_request(nyc.datagram), SEEN)
+    assert netcheck.receive_stun(datagram, FRA_SERVER, 10.02) == []
+    assert netcheck.receive_stun(stun.response(bytes(12), SEEN), NYC_SERVER, 10.02) == []
+    assert netcheck.receive_stun(b"no stun at all", NYC_SERVER, 10.02) == []
+    assert netcheck.counters == {"answer to no question": 2, "malformed": 1}
+    assert netcheck.endpoints(10.1) == []
+
+
+def test_the_true_answer_counts_after_a_forged_one() -> None:
+    netcheck = new_netcheck()
+    [nyc] = netcheck.start({NYC: [NYC_SERVER]}, 10.0)
+    datagram = stun.response(stun.parse_request(nyc.datagram), SEEN)
+    netcheck.receive_stun(datagram, FRA_SERVER, 10.01)
+    assert netcheck.receive_stun(datagram, NYC_SERVER, 10.02)[0] == EndpointLearned(SEEN)
+
+
+# --- home ---
+
+
+def test_home_stays_unless_another_region_is_much_nearer() -> None:
+    netcheck = new_netcheck()
+    assert run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0).preferred == NYC
+    assert run(netcheck, {NYC: 0.030, FRA: 0.025}, 40.0).preferred == NYC  # not 10 ms nearer
+    assert run(netcheck, {NYC: 0.100, FRA: 0.050}, 400.0).preferred == FRA
+
+
+def test_one_slow_answer_does_not_move_the_home() -> None:
+    netcheck = new_netcheck()
+    assert run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0).preferred == NYC
+    assert run(netcheck, {NYC: 0.400, FRA: 0.090}, 40.0).preferred == NYC  # 30 ms lately
+
+
+def test_a_home_that_is_gone_is_left() -> None:
+    netcheck = new_netcheck()
+    assert run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0).preferred == NYC
+    [_, fra] = netcheck.start(TWO_REGIONS, 40.0)
+    answer(netcheck, fra, SEEN, 40.09)
+    assert [report.preferred for _, report in reports(netcheck)] == [FRA]
+
+
+def test_without_any_answer_home_stays_where_it_was() -> None:
+    netcheck = new_netcheck()
+    run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
+    netcheck.start(TWO_REGIONS, 40.0)
+    assert reports(netcheck) == [(43.0, Report(udp=False, preferred=NYC))]
+
+
+# --- again and again ---
+
+
+def test_a_node_in_use_asks_again_every_twenty_to_twenty_six_seconds() -> None:
+    netcheck = new_netcheck()
+    run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
+    netcheck.set_active(True, 11.0)
+    assert netcheck.deadline is not None
+    assert 30.0 <= netcheck.deadline < 36.0
+    outputs = netcheck.tick(netcheck.deadline)
+    assert [o.to for o in outputs if isinstance(o, SendStun)] == [NYC_SERVER, FRA_SERVER]
+
+
+def test_an_idle_node_asks_nobody() -> None:
+    netcheck = new_netcheck()
+    run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
+    netcheck.set_active(True, 11.0)
+    netcheck.set_active(False, 12.0)
+    assert netcheck.deadline is None
+
+
+def test_a_node_that_was_idle_for_long_asks_at_once() -> None:
+    netcheck = new_netcheck()
+    run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
+    assert netcheck.set_active(True, 20.0) == []  # fresh enough
+    netcheck.set_active(False, 21.0)
+    assert len(netcheck.set_active(True, 100.0)) == 2
+
+
+def test_a_run_that_is_done_is_fresh_for_27_seconds() -> None:
+    netcheck = new_netcheck()
+    assert netcheck.fresh(10.0) is False
+    run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
+    assert netcheck.fresh(37.0) is True
+    assert netcheck.fresh(37.1) is False
+
+
+def test_an_endpoint_seen_once_is_offered_for_five_minutes() -> None:
+    netcheck = new_netcheck()
+    assert netcheck.learn(SEEN, 10.0) == [EndpointLearned(SEEN)]
+    assert netcheck.learn(SEEN, 20.0) == []  # a pong's "seen as", known already
+    assert netcheck.endpoints(329.9) == [SEEN]
+    assert netcheck.endpoints(330.0) == []
+    assert netcheck.learn(SEEN, 400.0) == [EndpointLearned(SEEN)]
+
+
+def test_another_link_of_ours_forgets_what_was_seen() -> None:
+    netcheck = new_netcheck()
+    run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
+    netcheck.forget()
+    assert netcheck.endpoints(10.2) == []
+    assert netcheck.fresh(10.2) is False
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["start", "answer", "active", "idle", "tick", "tick", "late tick"]),
+            st.sampled_from([0.0, 0.05, 0.7, 5.0, 100.0]),
+        ),
+        max_size=40,
+    )
+)
+def test_a_tick_always_moves_the_deadline(schedule: list[tuple[str, float]]) -> None:
+    netcheck, now = new_netcheck(), 10.0
+    sent: list[SendStun] = []
+    for name, wait in schedule:
+        now += wait
+        outputs: list[Output] = []
+        if name == "start":
+            outputs += netcheck.start(TWO_REGIONS, now)
+        elif name == "answer" and sent:
+            outputs += answer(netcheck, sent.pop(), SEEN, now)
+        elif name in ("active", "idle"):
+            outputs += netcheck.set_active(name == "active", now)
+        elif name == "tick" and netcheck.deadline is not None:
+            now = max(now, netcheck.deadline)
+        if name.endswith("tick"):
+            outputs += netcheck.tick(now)
+            assert netcheck.deadline is None or netcheck.deadline > now
+        sent += [output for output in outputs if isinstance(output, SendStun)]
+
+
+# --- what the tests are made of ---
+
+
+def new_netcheck() -> Netcheck:
+    return Netcheck(counter_as_dice(1))
+
+
+def answer(netcheck: Netcheck, send: SendStun, seen_as: Endpoint, now: float) -> list[Output]:
+    datagram = stun.response(stun.parse_request(send.datagram), seen_as)
+    return netcheck.receive_stun(datagram, send.to, now)
+
+
+def run(netcheck: Netcheck, latencies: dict[int, float], now: float) -> Report:
+    """One run in which these regions answer so fast."""
+    sends = netcheck.start(TWO_REGIONS, now)
+    by_server = {server: region for region, [server] in TWO_REGIONS.items()}
+    for send in sorted(sends, key=lambda send: latencies[by_server[send.to]]):
+        answer(netcheck, send, SEEN, now + latencies[by_server[send.to]])
+    assert netcheck.report is not None
+    return netcheck.report
+
+
+def ticks(netcheck: Netcheck) -> list[tuple[float, Output]]:
+    seen = []
+    while netcheck.deadline is not None:
+        now = netcheck.deadline
+        seen += [(now, output) for output in netcheck.tick(now)]
+        assert netcheck.deadline is None or netcheck.deadline > now
+    return seen
+
+
+def reports(netcheck: Netcheck) -> list[tuple[float, Report]]:
+    return [(at, o.report) for at, o in ticks(netcheck) if isinstance(o, NetcheckDone)]
