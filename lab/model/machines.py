@@ -121,10 +121,10 @@ def _uplinks(ground: Ground) -> Iterator[tuple[str, tuple[IPv4Address, ...]]]:
 
 def _router(ground: Ground, router: Router) -> Machine:
     lan = ground.addresses.lans[router.name]
+    inside = list(ground.in_lan(router.name))
     own = Interface(LAN, (f"{lan[1]}/{lan.prefixlen}",), kind="bridge")
     ports = [
-        Interface(port_name(name), master=LAN, mtu=ground.mtu(uplink))
-        for name, uplink, _ in ground.in_lan(router.name)
+        Interface(port_name(name), master=LAN, mtu=ground.mtu(uplink)) for name, uplink, _ in inside
     ]
     routes = [_default(ground, router.upstream, WAN)]
     for below in ground.below(router.name):
@@ -134,7 +134,7 @@ def _router(ground: Ground, router: Router) -> Machine:
         kind="router",
         interfaces=(_wan(ground, router), own, *ports),
         routes=tuple(routes),
-        rules=_rules(ground, router, [address for _, _, address in ground.in_lan(router.name)]),
+        rules=_rules(ground, router, [address for _, _, address in inside]),
         sysctls=(*ROUTER, *sysctls(router.nat)),
         hosts=ground.hosts_file,
     )
