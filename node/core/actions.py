@@ -1,0 +1,96 @@
+"""What the mesh wants done, and what it tells: the only things that come out of its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from node.keys import NodePublic
+from node.wire.endpoint import Endpoint
+
+Field: TypeAlias = "str | int | float | bool | list[str] | Mapping[str, float] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPath:
+    """A source of datagrams: this peer, by way of this region's relay."""
+
+    region: int
+    peer: NodePublic
+
+
+@dataclass(frozen=True, slots=True)
+class SendUdp:
+    datagrams: Sequence[bytes]
+    to: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SendRelay:
+    region: int
+    peer: NodePublic
+    packets: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTun:
+    packets: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRelay:
+    region: int
+    home: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRelay:
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreferRelay:
+    """Tell an open connection whether it is the home now (NotePreferred)."""
+
+    region: int
+    home: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRelay:
+    """Ask an open connection whether the relay still answers."""
+
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The first answer to a ping that a person asked for."""
+
+    ask: int
+    peer: NodePublic
+    via: Endpoint | int  # an endpoint, or a relay's region
+    rtt: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log of transitions."""
+
+    name: str
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    verbose: bool = False  # every ping and pong: only for those who ask
+
+
+Action: TypeAlias = (
+    SendUdp
+    | SendRelay
+    | WriteTun
+    | ConnectRelay
+    | CloseRelay
+    | PreferRelay
+    | ProbeRelay
+    | Answered
+    | Event
+)
