@@ -1,0 +1,135 @@
+"""What the network around us is: our own endpoints, the kind of NAT, the relays by distance.
+
+Joins netcheck, the interfaces' addresses and what peers tell us of ourselves into two pieces of
+news: `EndpointsChanged`, which the peers in use want to hear, and `RegionsRanked`, by which the home
+relay is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TypeAlias
+
+from node.core import netcheck
+from node.core.actions import Event, SendUdp
+from node.core.netcheck import Netcheck, Report
+from node.core.own_endpoints import OwnEndpoints
+from node.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsChanged:
+    endpoints: tuple[Endpoint, ...]
+    news: bool
+    """False when some only went: nothing that a peer could use."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionsRanked:
+    best_first: tuple[int, ...]
+
+
+News: TypeAlias = SendUdp | Event | EndpointsChanged | RegionsRanked
+
+
+class Surroundings:
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._netcheck = Netcheck(random)
+        self._own = OwnEndpoints()
+        self._servers: Mapping[int, Sequence[Endpoint]] = {}
+        self._told: frozenset[Endpoint] = frozenset()
+
+    @property
+    def deadline(self) -> float | None:
+        return self._netcheck.deadline
+
+    @property
+    def report(self) -> Report | None:
+        return self._netcheck.report
+
+    @property
+    def local(self) -> tuple[Endpoint, ...]:
+        return self._own.local
+
+    def endpoints(self, now: float) -> list[Endpoint]:
+        return self._own.all(self._netcheck.endpoints(now), now)
+
+    def set_local(self, endpoints: Iterable[Endpoint], now: float) -> list[News]:
+        self._own.local = tuple(endpoints)
+        return self._changes(now)
+
+    def set_servers(self, servers: Mapping[int, Sequence[Endpoint]], now: float) -> list[News]:
+        """The STUN servers of each region."""
+        self._servers = servers
+        return self.check(now)
+
+    def link_changed(self, now: float) -> list[News]:
+        self._netcheck.forget()
+        self._own.forget_learned()
+        return [*self._changes(now), *self.check(now)]
+
+    def check(self, now: float) -> list[News]:
+        """Ask the servers, now."""
+        return self._perform(self._netcheck.start(self._servers, now), now)
+
+    def set_active(self, active: bool, now: float) -> list[News]:
+        """While a path is in use the servers are asked again and again, for NATs forget."""
+        return self._perform(self._netcheck.set_active(active, now), now)
+
+    def receive_stun(self, datagram: bytes, source: Endpoint, now: float) -> list[News]:
+        return self._perform(self._netcheck.receive_stun(datagram, source, now), now)
+
+    def seen_at(self, endpoint: Endpoint, now: float) -> list[News]:
+        """A peer's pong says where our ping came from."""
+        if ip_address(endpoint.address).is_loopback:  # the mark of a ping that came by a relay
+            return []
+        self._own.learn_seen(endpoint, now)
+        return self._changes(now)
+
+    def tick(self, now: float) -> list[News]:
+        return self._perform(self._netcheck.tick(now), now)
+
+    def _perform(self, outputs: Sequence[netcheck.Output], now: float) -> list[News]:
+        news: list[News] = []
+        for output in outputs:
+            match output:
+                case netcheck.SendStun(to, datagram):
+                    news.append(SendUdp([datagram], to))
+                case netcheck.NetcheckDone(report):
+                    news += [report_event(report), RegionsRanked(ranked(report))]
+                case netcheck.EndpointLearned():
+                    pass  # seen below
+        return [*news, *self._changes(now)]
+
+    def _changes(self, now: float) -> list[News]:
+        endpoints = self.endpoints(now)
+        before, self._told = self._told, frozenset(endpoints)
+        if before == self._told:
+            return []
+        return [
+            Event("endpoints", {"endpoints": [str(each) for each in endpoints]}),
+            EndpointsChanged(tuple(endpoints), news=not self._told <= before),
+        ]
+
+
+def ranked(report: Report) -> tuple[int, ...]:
+    """The preferred region, then the others by latency; those that did not answer are not named."""
+    by_latency = sorted(report.latency, key=lambda region: (report.latency[region], region))
+    first = [] if report.preferred is None else [report.preferred]
+    return tuple(dict.fromkeys([*first, *by_latency]))
+
+
+def report_event(report: Report) -> Event:
+    return Event(
+        "netcheck",
+        {
+            "udp": report.udp,
+            "ipv4": str(report.ipv4) if report.ipv4 else None,
+            "ipv6": str(report.ipv6) if report.ipv6 else None,
+            "mapping_varies": report.mapping_varies,
+            "latency_ms": {str(r): round(1000 * s, 3) for r, s in report.latency.items()},
+            "preferred": report.preferred,
+        },
+    )
