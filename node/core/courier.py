@@ -1,0 +1,69 @@
+"""Datagrams for a peer, on their way: directly, by a relay, or both, as its paths say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.core.actions import Action, RelayPath, SendUdp
+from node.core.by_relay import ByRelay
+from node.core.device_outputs import Source
+from node.core.disco_talk import DiscoTalk
+from node.core.mesh_peer import MeshPeer
+from node.core.path_outputs import Direct, Route
+from node.wire.endpoint import Endpoint
+from node.wire.wireguard import INITIATION
+
+
+class Courier:
+    def __init__(self, talk: DiscoTalk, by_relay: ByRelay) -> None:
+        self._talk, self._by_relay = talk, by_relay
+
+    def send_used(self, peer: MeshPeer, datagrams: Sequence[bytes], now: float) -> list[Action]:
+        """Because of an application's packets: the path is in use, a better one is looked for."""
+        if peer.is_plain:
+            return self._send(peer, datagrams, _plain_route(peer), now)
+        route, outputs = peer.paths.data_sent(now)
+        actions = self._send(peer, datagrams, route, now)
+        return actions + self._talk.perform(peer, outputs, now) if outputs else actions
+
+    def send_quietly(
+        self, peer: MeshPeer, datagrams: Sequence[bytes], source: Source | None, now: float
+    ) -> list[Action]:
+        """Handshakes and keepalives: where data would go, and back to where the question came from."""
+        route = _plain_route(peer) if peer.is_plain else _route(peer, now)
+        actions = self._send(peer, datagrams, route, now)
+        if isinstance(source, Endpoint) and source != route.direct:
+            actions.append(SendUdp(datagrams, source))
+        return actions
+
+    def reply(self, to: Source, datagrams: Sequence[bytes], now: float) -> list[Action]:
+        """To whoever that was: no peer is known yet."""
+        if isinstance(to, RelayPath):
+            return self._by_relay.send_by(to.region, to.peer, datagrams, now)
+        return [SendUdp(datagrams, to)] if isinstance(to, Endpoint) else []
+
+    def _send(
+        self, peer: MeshPeer, datagrams: Sequence[bytes], route: Route, now: float
+    ) -> list[Action]:
+        actions: list[Action] = []
+        if datagrams[0][0] == INITIATION:
+            peer.unanswered += 1
+        if route.direct is not None:
+            actions.append(SendUdp(datagrams, route.direct))
+        if route.relay:
+            actions += self._by_relay.send(peer, datagrams, now)
+            if route.direct is None:
+                actions += self._talk.tell_relayed(peer, peer.paths.why, now)
+        return actions
+
+
+def _route(peer: MeshPeer, now: float) -> Route:
+    """Where data would go, asked without using the path."""
+    path = peer.paths.path
+    if not isinstance(path, Direct):
+        return Route(None, relay=True)
+    return Route(path.endpoint, relay=not peer.paths.trusted(now))
+
+
+def _plain_route(peer: MeshPeer) -> Route:
+    return Route(peer.plain_endpoint, relay=False)

@@ -1,0 +1,388 @@
+"""The node's rules, all joined: WireGuard for privacy, relays for the start, disco for the way.
+
+    TUN --packets--> Device --datagrams--> Paths says where: directly, by the relay, or both
+    UDP  --------+
+    relay -------+-> disco: to the peer's Paths, which look for a direct way meanwhile
+                 +-> STUN: to the surroundings
+                 +-> WireGuard: Device --packets--> TUN
+
+The first packet to a peer starts a handshake by way of the relay. In the new tunnel both ends tell
+their disco keys (TSMP), and from then on they look for a direct path while data flows over the relay.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, groupby
+
+from node.core.actions import Action, Event, RelayPath, WriteTun
+from node.core.by_relay import ByRelay
+from node.core.courier import Courier
+from node.core.device import (
+    Deliver,
+    Device,
+    HandshakeCompleted,
+    Heard,
+    Output,
+    Reply,
+    Source,
+    Transmit,
+)
+from node.core.disco_talk import DiscoTalk
+from node.core.mesh_peer import ACTIVE, MeshPeer
+from node.core.relays import Relays
+from node.core.roster import Roster
+from node.core.status import MeshStatus, status_of
+from node.core.surroundings import EndpointsChanged, News, RegionsRanked, Surroundings
+from node.keys import DiscoPrivate, NodePrivate, NodePublic
+from node.netmap import Netmap
+from node.wire.classify import Kind, classify
+from node.wire.disco import looks_like_disco, parse_packet
+from node.wire.endpoint import Endpoint
+from node.wire.malformed import Malformed
+from node.wire.tsmp import is_tsmp, pack_advertisement, parse_advertisement
+from node.wire.wireguard import TRANSPORT
+
+
+class Mesh:
+    def __init__(
+        self,
+        private: NodePrivate,
+        disco: DiscoPrivate,
+        *,
+        random: Callable[[int], bytes],
+        epoch: float,
+        mtu: int = 1280,
+    ) -> None:
+        self.public = private.public
+        self.counters: Counter[str] = Counter()
+        self.device = Device(private, random=random, epoch=epoch, mtu=mtu)
+        self.relays = Relays(random)
+        self.surroundings = Surroundings(random)
+        self._by_relay = ByRelay(self.relays)
+        self._talk = DiscoTalk(self.public, disco, random, self.surroundings, self._by_relay)
+        self._announced_home: int | None = None
+        self._active_until: float | None = None  # of any peer; None when all are idle
+        self._courier = Courier(self._talk, self._by_relay)
+        self.roster = Roster(self.public, self._talk.box, random=random, mtu=mtu)
+
+    @property
+    def deadline(self) -> float | None:
+        owners = (self.device, self.relays, self.surroundings, self._talk.asks)
+        paths = (peer.paths.deadline for peer in self.roster)
+        times = chain((owner.deadline for owner in owners), (self._active_until,), paths)
+        return min((time for time in times if time is not None), default=None)
+
+    # --- the netmap and the machine ---
+
+    def set_netmap(self, netmap: Netmap, now: float) -> list[Action]:
+        """Who is there. Peers that stay keep their sessions and paths."""
+        gone = self.roster.set_netmap(netmap)
+        self._by_relay.codes = {r: region.region_code for r, region in netmap.regions.items()}
+        self._talk.networks = self.roster.networks
+        actions: list[Action] = [_gone(peer) for peer in gone if peer.shown]
+        actions += self._perform(self.device.set_peers(self.roster.configs, now), None, now)
+        actions += self.relays.set_regions(sorted(netmap.regions), now)
+        for peer in self.roster:
+            endpoints = self._talk.usable(peer.config.endpoints)
+            actions += self._talk.perform(peer, peer.paths.add_candidates(endpoints, now), now)
+        return actions
+
+    def set_local_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> list[Action]:
+        return self._settle(self.surroundings.set_local(endpoints, now), now)
+
+    def set_relay_addresses(
+        self, servers: Mapping[int, Sequence[Endpoint]], now: float
+    ) -> list[Action]:
+        """The STUN servers of each region."""
+        return self._settle(self.surroundings.set_servers(servers, now), now)
+
+    def link_changed(self, now: float) -> list[Action]:
+        """Another network, a new address, a long sleep: whatever we knew of the way is old."""
+        actions = self.relays.link_changed(now)
+        actions += self._settle(self.surroundings.link_changed(now), now)
+        for peer in self.roster:
+            actions += self._talk.perform(peer, peer.paths.reset(now), now)
+        return actions
+
+    def check_network(self, now: float) -> list[Action]:
+        """A netcheck, now. Its report comes as an event."""
+        return self._settle(self.surroundings.check(now), now)
+
+    # --- packets ---
+
+    def receive_tun(self, packets: Sequence[bytes], now: float) -> list[Action]:
+        """From the application. Whatever goes out because of it counts as use of the path."""
+        actions: list[Action] = []
+        for output in self.device.send(packets, now):
+            if isinstance(output, Transmit):
+                actions += self._send_used(self.roster[output.peer], output.datagrams, now)
+            else:
+                actions += self._perform([output], None, now)
+        return actions
+
+    def receive_udp(self, datagrams: Sequence[bytes], source: Endpoint, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for kind, run in groupby(datagrams, key=classify):
+            match kind:
+                case Kind.WIREGUARD:
+                    outputs = self.device.receive(list(run), source, now)
+                    actions += self._perform(outputs, source, now)
+                case Kind.DISCO:
+                    for packet in run:
+                        actions += self._receive_disco(packet, source, now)
+                case Kind.STUN:
+                    for datagram in run:
+                        news = self.surroundings.receive_stun(datagram, source, now)
+                        actions += self._settle(news, now)
+                case Kind.GENEVE:
+                    self.counters["geneve_not_handled"] += len(list(run))
+        return actions
+
+    def receive_relay(
+        self, region: int, key: NodePublic, packets: Sequence[bytes], now: float
+    ) -> list[Action]:
+        self.relays.heard(region)
+        peer = self.roster.get(key)
+        if peer is None:
+            self.counters["unknown_peer"] += len(packets)
+            return []
+        self._by_relay.heard(peer, region)
+        actions: list[Action] = []
+        for is_disco, run in groupby(packets, key=looks_like_disco):
+            if is_disco:
+                for packet in run:
+                    actions += self._receive_relayed_disco(peer, packet, region, now)
+            else:
+                actions += self._receive_relayed(peer, list(run), region, now)
+        return actions
+
+    # --- relays ---
+
+    def relay_connected(self, region: int, now: float, server: str = "") -> list[Action]:
+        fields = {"region": self._by_relay.code(region), "server": server}
+        if region == self.relays.home:
+            self._announced_home = None  # also after a short loss, as the relay told them we went
+        actions = self.relays.connected(region, now)
+        return [Event("relay_connected", fields), *actions, *self._announce_home(now)]
+
+    def relay_lost(self, region: int, why: str, now: float, *, retry: bool = True) -> list[Action]:
+        event = Event("relay_lost", {"region": self._by_relay.code(region), "why": why})
+        actions = self.relays.lost(region, now, retry)
+        return [event, *actions, *self._announce_home(now)]
+
+    def udp_failed(self, to: Endpoint, now: float) -> list[Action]:
+        """The system has no way to that endpoint."""
+        return [
+            action
+            for peer in self.roster
+            for action in self._talk.perform(peer, peer.paths.endpoint_failed(to, now), now)
+        ]
+
+    def relay_alive(self, region: int) -> None:
+        """It answered a probe, or said anything else that is of no further interest."""
+        self.relays.heard(region)
+
+    def relay_peer_gone(self, region: int, key: NodePublic, reason: int, now: float) -> None:
+        self.relays.heard(region)
+        self.counters[f"peer_gone_{reason}"] += 1
+        peer = self.roster.get(key)
+        if peer is not None:
+            self._by_relay.peer_gone(peer, region, now)
+
+    def _announce_home(self, now: float) -> list[Action]:
+        """A peer that hears us by way of a relay knows that we are to be found there."""
+        home = self.relays.home
+        if home == self._announced_home or home is None or not self.relays.is_up(home):
+            return []
+        self._announced_home = home
+        return self._call_active(now)
+
+    def _call_active(self, now: float) -> list[Action]:
+        return [
+            action
+            for peer in self.roster
+            if peer.is_active(now)
+            for action in self._talk.call(peer, now)
+        ]
+
+    # --- people and time ---
+
+    def ping(self, ask: int, key: NodePublic, now: float) -> list[Action]:
+        """`Answered` follows, if anything does. Counts as use of the path and starts the search."""
+        peer = self.roster[key]
+        self._talk.asks.open(ask, key, now)
+        actions = self._use(peer, now)
+        actions += self._perform(self.device.initiate(key, now), None, now)
+        return actions + self._talk.ask(ask, peer, now)
+
+    def status(self, now: float) -> MeshStatus:
+        return status_of(self, self._by_relay, now)
+
+    @property
+    def all_counters(self) -> Counter[str]:
+        owners = (self.device.counters, self.relays.counters, self._talk.counters)
+        return sum(owners, self.counters.copy())
+
+    def tick(self, now: float) -> list[Action]:
+        actions = self._perform(self.device.tick(now), None, now)
+        actions += [*self.relays.tick(now), *self._announce_home(now)]
+        actions += self._settle(self.surroundings.tick(now), now)
+        for peer in self.roster:
+            due = peer.paths.deadline
+            if due is not None and due <= now:
+                actions += self._talk.perform(peer, peer.paths.tick(now), now)
+        self._talk.asks.tick(now)
+        return actions + self._note_idleness(now)
+
+    # --- what the device wants ---
+
+    def _perform(
+        self, outputs: Sequence[Output], source: Source | None, now: float
+    ) -> list[Action]:
+        actions: list[Action] = []
+        for output in outputs:
+            match output:
+                case Transmit(key, datagrams, is_data):
+                    peer = self.roster[key]
+                    if is_data:
+                        actions += self._send_used(peer, datagrams, now)
+                    else:
+                        actions += self._courier.send_quietly(peer, datagrams, source, now)
+                case Deliver(key, packets):
+                    actions += self._deliver(self.roster[key], packets, now)
+                case Heard(key, heard_at):
+                    actions += self._heard(self.roster[key], heard_at, now)
+                case Reply(to, datagrams):
+                    actions += self._courier.reply(to, datagrams, now)
+                case HandshakeCompleted(key):
+                    actions += self._handshake_completed(self.roster[key], now)
+        return actions
+
+    def _deliver(self, peer: MeshPeer, packets: Sequence[bytes], now: float) -> list[Action]:
+        actions: list[Action] = []
+        for_us = [packet for packet in packets if is_tsmp(packet)]
+        if for_us:
+            packets = [packet for packet in packets if not is_tsmp(packet)]
+            for packet in for_us:
+                actions += self._receive_tsmp(peer, packet, now)
+        return [*actions, WriteTun(packets)] if packets else actions
+
+    def _heard(self, peer: MeshPeer, source: Source, now: float) -> list[Action]:
+        peer.unanswered = 0
+        endpoint = source if isinstance(source, Endpoint) else None
+        if peer.is_plain:
+            peer.roamed = endpoint or peer.roamed
+            return []
+        actions = self._talk.perform(peer, peer.paths.data_received(endpoint, now), now)
+        if peer.shown is None:
+            actions += self._talk.tell_relayed(peer, peer.paths.why, now)
+        return actions
+
+    # --- disco keys, inside the tunnel ---
+
+    def _handshake_completed(self, peer: MeshPeer, now: float) -> list[Action]:
+        actions: list[Action] = [Event("handshake", {"peer": peer.name})]
+        ends = self.roster.ends(peer)
+        if ends is None or peer.is_plain:
+            return actions
+        advertisement = pack_advertisement(self._talk.box.public, *ends)
+        for output in self.device.send([advertisement], now):
+            if isinstance(output, Transmit):
+                actions += self._courier.send_quietly(peer, output.datagrams, None, now)
+        return actions
+
+    def _receive_tsmp(self, peer: MeshPeer, packet: bytes, now: float) -> list[Action]:
+        try:
+            key = parse_advertisement(packet)
+        except Malformed:
+            self.counters["tsmp_malformed"] += 1
+            return []
+        if not self.roster.learn_disco(peer, key):
+            return []
+        actions: list[Action] = []
+        if peer.is_active(now):
+            restart = peer.paths.reset if peer.has_no_direct_path else peer.paths.ping_now
+            actions += self._talk.perform(peer, restart(now), now)
+        else:  # the peer wants something of us: let it know at once where we can be reached
+            actions += self._talk.call(peer, now)
+        for ask in self._talk.asks.unsent(peer.key):
+            actions += self._talk.ask(ask, peer, now)
+        return actions
+
+    # --- what comes by a relay, and disco ---
+
+    def _receive_relayed(
+        self, peer: MeshPeer, packets: list[bytes], region: int, now: float
+    ) -> list[Action]:
+        source = RelayPath(region, peer.key)
+        outputs = self.device.receive(packets, source, now)
+        if not outputs and packets[0][:1] == bytes([TRANSPORT]):
+            return self._repair(peer, now, renew=False)  # we have restarted; it does not know
+        return self._perform(outputs, source, now)
+
+    def _receive_disco(self, packet: bytes, source: Endpoint, now: float) -> list[Action]:
+        peer = self._sender(packet)
+        if peer is None:
+            self.counters["disco_unknown"] += 1
+            return []
+        return self._settle(self._talk.receive_udp(peer, packet, source, now), now)
+
+    def _receive_relayed_disco(
+        self, peer: MeshPeer, packet: bytes, region: int, now: float
+    ) -> list[Action]:
+        sender = self._sender(packet)
+        if sender not in (None, peer):
+            self.counters["disco_refused"] += 1
+            return []
+        actions = self._talk.receive_relay(peer, packet, region, now) if sender else None
+        # One of us holds an old disco key of the other: a handshake makes both tell theirs again.
+        return self._repair(peer, now, renew=True) if actions is None else actions
+
+    def _sender(self, packet: bytes) -> MeshPeer | None:
+        try:
+            return self.roster.by_disco(parse_packet(packet)[0])
+        except Malformed:
+            return None
+
+    def _repair(self, peer: MeshPeer, now: float, *, renew: bool) -> list[Action]:
+        if not peer.may_repair(now):
+            return []
+        return self._perform(self.device.initiate(peer.key, now, renew=renew), None, now)
+
+    # --- use ---
+
+    def _settle(self, news: Sequence[Action | News], now: float) -> list[Action]:
+        actions: list[Action] = []
+        for each in news:
+            match each:
+                case EndpointsChanged(_, is_news):
+                    actions += self._call_active(now) if is_news else []
+                case RegionsRanked(best_first):
+                    actions += [*self.relays.prefer(best_first, now), *self._announce_home(now)]
+                case _:
+                    actions.append(each)
+        return actions
+
+    def _send_used(self, peer: MeshPeer, datagrams: Sequence[bytes], now: float) -> list[Action]:
+        return self._use(peer, now) + self._courier.send_used(peer, datagrams, now)
+
+    def _use(self, peer: MeshPeer, now: float) -> list[Action]:
+        peer.used(now)
+        if self._active_until is not None:
+            self._active_until = now + ACTIVE
+            return []
+        self._active_until = now + ACTIVE
+        return self._settle(self.surroundings.set_active(True, now), now)
+
+    def _note_idleness(self, now: float) -> list[Action]:
+        if self._active_until is None or now < self._active_until:
+            return []
+        self._active_until = None
+        return self._settle(self.surroundings.set_active(False, now), now)
+
+
+def _gone(peer: MeshPeer) -> Event:
+    fields = {"peer": peer.name, "kind": "none", "via": "", "rtt_ms": None, "why": "not in netmap"}
+    return Event("path", fields)

@@ -1,0 +1,87 @@
+"""What a node says of itself when asked: values, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from node.core.by_relay import ByRelay
+from node.core.mesh_peer import MeshPeer
+from node.core.path_outputs import Direct
+
+if TYPE_CHECKING:
+    from node.core.mesh import Mesh
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    name: str
+    node_key: str
+    addresses: tuple[str, ...]
+    active: bool
+    kind: str  # relay, direct, none
+    via: str
+    rtt_ms: float | None
+    relay: str  # the peer's home, whatever the path
+    handshake_age: float | None  # seconds
+    rx_bytes: int
+    tx_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeshStatus:
+    name: str
+    node_key: str
+    addresses: tuple[str, ...]
+    home: str | None
+    relays: tuple[str, ...]  # those we are connected to
+    endpoints: tuple[str, ...]
+    peers: tuple[PeerState, ...]
+    counters: Mapping[str, int]
+
+
+def status_of(mesh: Mesh, by_relay: ByRelay, now: float) -> MeshStatus:
+    home = mesh.relays.home
+    return MeshStatus(
+        name=mesh.roster.name,
+        node_key=str(mesh.public),
+        addresses=mesh.roster.addresses,
+        home=None if home is None else by_relay.code(home),
+        relays=tuple(map(by_relay.code, mesh.relays.up)),
+        endpoints=tuple(str(each) for each in mesh.surroundings.endpoints(now)),
+        peers=tuple(_peer_state(mesh, by_relay, peer, now) for peer in mesh.roster),
+        counters={name: count for name, count in sorted(mesh.all_counters.items()) if count},
+    )
+
+
+def _peer_state(mesh: Mesh, by_relay: ByRelay, peer: MeshPeer, now: float) -> PeerState:
+    kind, via = _path(by_relay, peer, now)
+    device = mesh.device.peer_status(peer.key)
+    handshake = device.last_handshake
+    rtt = peer.paths.rtt if kind == "direct" else None
+    return PeerState(
+        name=peer.name,
+        node_key=str(peer.key),
+        addresses=peer.config.addresses,
+        active=peer.is_active(now),
+        kind=kind,
+        via=via,
+        rtt_ms=None if rtt is None else round(1000 * rtt, 3),
+        relay=by_relay.code(peer.config.home_region),
+        handshake_age=None if handshake is None else round(now - handshake, 3),
+        rx_bytes=device.rx_bytes,
+        tx_bytes=device.tx_bytes,
+    )
+
+
+def _path(by_relay: ByRelay, peer: MeshPeer, now: float) -> tuple[str, str]:
+    if peer.is_plain:
+        endpoint = peer.plain_endpoint
+        return ("direct", str(endpoint)) if endpoint else ("none", "")
+    path = peer.paths.path
+    if isinstance(path, Direct):
+        return "direct", str(path.endpoint)
+    if peer.shown is None:
+        return "none", ""
+    return "relay", by_relay.via(peer, now)

@@ -1,0 +1,387 @@
+"""A small internet in memory: nodes behind modelled NATs, relays, delays, losses, a clock that jumps.
+
+The clock goes exactly to the next arrival or the next deadline, never between; so a deadline that is
+late, or that a tick does not move, shows. Every tick is checked for the one rule of all cores: after
+it, the deadline is later or None.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from node.core.actions import (
+    Action,
+    Answered,
+    CloseRelay,
+    ConnectRelay,
+    Event,
+    ProbeRelay,
+    SendRelay,
+    SendUdp,
+    WriteTun,
+)
+from node.core.mesh import Mesh
+from node.keys import DiscoPrivate, NodePrivate, NodePublic
+from node.netmap import DerpRegion, Netmap, Peer
+from node.wire import stun
+from node.wire.disco import looks_like_disco
+from node.wire.endpoint import Endpoint
+from tests.node.nat_model import Nat
+
+PORT = 41641
+STUN_PORT = 3478
+EPOCH = 1_700_000_000.0
+
+
+@dataclass
+class Relay:
+    """A DERP server and its STUN server, as far as the nodes see them."""
+
+    region: int
+    code: str
+    address: str
+    is_up: bool = True
+    answers_stun: bool = True
+    clients: dict[NodePublic, Machine] = field(default_factory=dict)
+    carried: list[tuple[float, bytes]] = field(default_factory=list)
+    keeps: bool = True
+
+    @property
+    def stun(self) -> Endpoint:
+        return Endpoint(self.address, STUN_PORT)
+
+
+@dataclass
+class Machine:
+    name: str
+    overlay: str
+    private: NodePrivate
+    home_region: int
+    nat: Nat | None
+    endpoint: Endpoint  # of its own interface
+    mesh: Mesh
+    received: list[tuple[float, bytes]] = field(default_factory=list)
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    answers: list[tuple[float, Answered]] = field(default_factory=list)
+    connections: set[int] = field(default_factory=set)  # regions dialled or open
+    generation: int = 0
+    ticks: int = 0
+    sent: int = 0
+
+    @property
+    def key(self) -> NodePublic:
+        return self.private.public
+
+    def events_of(self, name: str) -> list[Event]:
+        return [event for _, event in self.events if event.name == name]
+
+    def history(self, peer: Machine) -> list[str]:
+        """The kinds of path to that peer, one after the other."""
+        kinds = [
+            str(event.fields["kind"])
+            for event in self.events_of("path")
+            if event.fields["peer"] == peer.name
+        ]
+        return [kind for kind, _ in itertools.groupby(kinds)]
+
+    def kind(self, peer: Machine) -> str:
+        return next((each for each in reversed(self.history(peer))), "none")
+
+
+class Network:
+    def __init__(self, *, seed: int = 1, one_way: float = 0.010, start: float = 1000.0) -> None:
+        self.now = start
+        self.dice = random.Random(seed)
+        self.one_way = one_way
+        self.relay_one_way = one_way  # from a node to a relay
+        self.loss = 0.0  # of UDP
+        self.machines: dict[str, Machine] = {}
+        self.relays: dict[int, Relay] = {}
+        self.cut: set[tuple[str, str]] = set()  # (from, to): UDP between these is lost
+        self.cut_relays: set[tuple[str, int]] = set()
+        self.lost: Callable[[Machine, Endpoint, bytes], bool] = lambda *_: False
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    # --- what there is ---
+
+    def add_relay(self, region: int, code: str, address: str) -> Relay:
+        relay = self.relays[region] = Relay(region, code, address)
+        return relay
+
+    def add_node(
+        self, name: str, overlay: str, *, address: str, nat: Nat | None = None, home: int = 900
+    ) -> Machine:
+        private = NodePrivate.from_seed(self.dice.randbytes(32))
+        endpoint = Endpoint(address, PORT)
+        mesh = self._new_mesh(private)
+        self.machines[name] = Machine(name, overlay, private, home, nat, endpoint, mesh)
+        return self.machines[name]
+
+    def start(self) -> None:
+        """All nodes come up, and everything that happens without traffic happens."""
+        for machine in self.machines.values():
+            self.boot(machine)
+        self.run(1.0)
+
+    def boot(self, machine: Machine) -> None:
+        mesh, now = machine.mesh, self.now
+        self.perform(machine, mesh.set_netmap(self.netmap(machine), now))
+        self.perform(machine, mesh.set_local_endpoints([machine.endpoint], now))
+        servers = {relay.region: [relay.stun] for relay in self.relays.values()}
+        self.perform(machine, mesh.set_relay_addresses(servers, now))
+
+    def restart(self, machine: Machine) -> None:
+        """The process dies and comes back: same node key, same port, all else forgotten."""
+        machine.generation += 1
+        for relay in self.relays.values():
+            self._leave(relay, machine)
+        machine.connections.clear()
+        machine.mesh = self._new_mesh(machine.private)
+        self.boot(machine)
+
+    def netmap(self, machine: Machine) -> Netmap:
+        others = [each for each in self.machines.values() if each is not machine]
+        peers = [
+            Peer(o.name, o.key, None, (o.overlay,), (f"{o.overlay}/32",), o.home_region)
+            for o in others
+        ]
+        regions = {r.region: DerpRegion(r.region, r.code, r.code, ()) for r in self.relays.values()}
+        return Netmap(machine.name, (machine.overlay,), tuple(peers), regions)
+
+    def _new_mesh(self, private: NodePrivate) -> Mesh:
+        disco = DiscoPrivate(self.dice.randbytes(32))
+        return Mesh(private, disco, random=self.dice.randbytes, epoch=EPOCH)
+
+    # --- what people do ---
+
+    def send(self, source: Machine, to: Machine, payload: bytes) -> None:
+        packets = [packet(source.overlay, to.overlay, payload)]
+        self.perform(source, source.mesh.receive_tun(packets, self.now))
+
+    def ping(self, source: Machine, to: Machine, ask: int) -> None:
+        self.perform(source, source.mesh.ping(ask, to.key, self.now))
+
+    def cut_direct(self, a: Machine, b: Machine) -> None:
+        self.cut |= {(a.name, b.name), (b.name, a.name)}
+
+    def mend_direct(self, a: Machine, b: Machine) -> None:
+        self.cut -= {(a.name, b.name), (b.name, a.name)}
+
+    def kill(self, relay: Relay) -> None:
+        relay.is_up = relay.answers_stun = False
+        for machine in list(relay.clients.values()):
+            self._leave(relay, machine)
+            self._later(self.relay_one_way, machine, self._lost(machine, relay.region, "it closed"))
+
+    def revive(self, relay: Relay) -> None:
+        relay.is_up = relay.answers_stun = True
+
+    # --- time ---
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (when, next(self._order), call))
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        while (next_time := self._next()) is not None and next_time <= end:
+            self.now = max(self.now, next_time)
+            self._step()
+        self.now = end
+
+    def run_until(self, done: Callable[[], bool], within: float) -> float:
+        """The time it took; fails when it did not come true."""
+        began = self.now
+        while not done():
+            next_time = self._next()
+            assert next_time is not None, "nothing will ever happen again"
+            assert next_time <= began + within, f"not within {within} s"
+            self.now = max(self.now, next_time)
+            self._step()
+        return self.now - began
+
+    def _next(self) -> float | None:
+        deadlines = [machine.mesh.deadline for machine in self.machines.values()]
+        times = [deadline for deadline in deadlines if deadline is not None]
+        return min([*times, *(entry[0] for entry in self._queue[:1])], default=None)
+
+    def _step(self) -> None:
+        while self._queue and self._queue[0][0] <= self.now:
+            heapq.heappop(self._queue)[2]()
+        for machine in self.machines.values():
+            due = machine.mesh.deadline
+            if due is not None and due <= self.now:
+                machine.ticks += 1
+                self.perform(machine, machine.mesh.tick(self.now))
+                after = machine.mesh.deadline
+                assert after is None or after > self.now, "a tick left its deadline where it was"
+
+    def _later(self, delay: float, machine: Machine, call: Callable[[], None]) -> None:
+        generation = machine.generation
+
+        def still_there() -> None:
+            if machine.generation == generation:
+                call()
+
+        self.at(self.now + delay, still_there)
+
+    # --- what the nodes want ---
+
+    def perform(self, machine: Machine, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case SendUdp(datagrams, to):
+                    for datagram in datagrams:
+                        self._send_udp(machine, datagram, to)
+                case SendRelay(region, peer, packets):
+                    self._send_relay(machine, region, peer, packets)
+                case WriteTun(packets):
+                    machine.received += [(self.now, each[20:]) for each in packets]
+                case ConnectRelay(region):
+                    self._connect(machine, region)
+                case CloseRelay(region):
+                    machine.connections.discard(region)
+                    self._leave(self.relays[region], machine)
+                case ProbeRelay(region):
+                    self._probe(machine, region)
+                case Event():
+                    machine.events.append((self.now, action))
+                case Answered():
+                    machine.answers.append((self.now, action))
+
+    def _send_udp(self, machine: Machine, datagram: bytes, to: Endpoint) -> None:
+        machine.sent += 1
+        if self.dice.random() < self.loss or self.lost(machine, to, datagram):
+            return
+        source = machine.endpoint
+        if machine.nat is not None:
+            if _is_private(to):
+                self._arrive_in_lan(machine, datagram, to)
+                return
+            source = machine.nat.outbound(source, to, self.now)
+            if to.address == machine.nat.address and not machine.nat.hairpin:
+                return
+        elif _is_private(to):
+            return
+        self._later(self.one_way, machine, lambda: self._arrive(machine, datagram, source, to))
+
+    def _arrive_in_lan(self, machine: Machine, datagram: bytes, to: Endpoint) -> None:
+        for other in self.machines.values():
+            if other.nat is machine.nat and other.endpoint == to and other is not machine:
+                self._later(0.0005, machine, self._deliver(other, datagram, machine.endpoint))
+
+    def _arrive(self, sender: Machine, datagram: bytes, source: Endpoint, to: Endpoint) -> None:
+        for relay in self.relays.values():
+            if to == relay.stun and relay.answers_stun:
+                if (sender.name, relay.region) in self.cut_relays:
+                    return
+                answer = stun.response(stun.parse_request(datagram), source)
+                inside = sender.endpoint if sender.nat is None else None
+                if sender.nat is not None:
+                    inside = sender.nat.inbound(source, to, self.now)
+                if inside is not None:
+                    self._later(self.one_way, sender, self._deliver(sender, answer, to))
+        for machine in self.machines.values():
+            inside = machine.endpoint if machine.nat is None and to == machine.endpoint else None
+            if machine.nat is not None and to.address == machine.nat.address:
+                inside = machine.nat.inbound(to, source, self.now)
+            if inside == machine.endpoint and (sender.name, machine.name) not in self.cut:
+                self._deliver(machine, datagram, source)()
+
+    def _deliver(self, machine: Machine, datagram: bytes, source: Endpoint) -> Callable[[], None]:
+        return lambda: self.perform(machine, machine.mesh.receive_udp([datagram], source, self.now))
+
+    # --- relays ---
+
+    def _connect(self, machine: Machine, region: int) -> None:
+        assert region not in machine.connections, "dialled twice"
+        relay = self.relays[region]
+        machine.connections.add(region)
+
+        def dialled() -> None:
+            if region not in machine.connections:
+                return
+            if not relay.is_up or (machine.name, region) in self.cut_relays:
+                self._lost(machine, region, "connection refused")()
+                return
+            relay.clients[machine.key] = machine
+            actions = machine.mesh.relay_connected(region, self.now, relay.code)
+            self.perform(machine, actions)
+
+        self._later(4 * self.relay_one_way, machine, dialled)
+
+    def _lost(self, machine: Machine, region: int, why: str) -> Callable[[], None]:
+        def lose() -> None:
+            if region in machine.connections:
+                machine.connections.discard(region)
+                self.perform(machine, machine.mesh.relay_lost(region, why, self.now))
+
+        return lose
+
+    def _leave(self, relay: Relay, machine: Machine) -> None:
+        if relay.clients.pop(machine.key, None) is None:
+            return
+        for other in relay.clients.values():
+            self._later(
+                self.relay_one_way, other, self._tell_gone(other, relay.region, machine.key, 0)
+            )
+
+    def _tell_gone(
+        self, machine: Machine, region: int, peer: NodePublic, reason: int
+    ) -> Callable[[], None]:
+        return lambda: machine.mesh.relay_peer_gone(region, peer, reason, self.now)
+
+    def _send_relay(
+        self, machine: Machine, region: int, peer: NodePublic, packets: Sequence[bytes]
+    ) -> None:
+        relay = self.relays[region]
+        if machine.key not in relay.clients or (machine.name, region) in self.cut_relays:
+            return
+        if relay.keeps:
+            relay.carried += [(self.now, each) for each in packets]
+        self._later(
+            self.relay_one_way, machine, lambda: self._forward(machine, relay, peer, list(packets))
+        )
+
+    def _forward(
+        self, machine: Machine, relay: Relay, peer: NodePublic, packets: list[bytes]
+    ) -> None:
+        to = relay.clients.get(peer)
+        if to is None:
+            if any(map(looks_like_disco, packets)):
+                self._later(
+                    self.relay_one_way, machine, self._tell_gone(machine, relay.region, peer, 1)
+                )
+            return
+        if (to.name, relay.region) in self.cut_relays:
+            return
+        self._later(
+            self.relay_one_way,
+            to,
+            lambda: self.perform(
+                to, to.mesh.receive_relay(relay.region, machine.key, packets, self.now)
+            ),
+        )
+
+    def _probe(self, machine: Machine, region: int) -> None:
+        relay = self.relays[region]
+        alive = machine.key in relay.clients and (machine.name, region) not in self.cut_relays
+        if alive:
+            self._later(2 * self.relay_one_way, machine, lambda: machine.mesh.relay_alive(region))
+        else:
+            self._later(5.0, machine, self._lost(machine, region, "a ping was left unanswered"))
+
+
+def packet(source: str, destination: str, payload: bytes) -> bytes:
+    """An IPv4 packet as far as a tunnel looks."""
+    head = bytes([0x45, 0]) + (20 + len(payload)).to_bytes(2, "big") + bytes(4) + b"\x40\x11\0\0"
+    return head + ip_address(source).packed + ip_address(destination).packed + payload
+
+
+def _is_private(endpoint: Endpoint) -> bool:
+    return endpoint.address.startswith(("192.168.", "10."))
