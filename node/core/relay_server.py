@@ -124,8 +124,8 @@ class RelayServer:
         except Malformed as problem:
             self.counters["malformed"] += 1
             self._close(link, str(problem), outputs)
-        if runs:
-            outputs += gather(runs, memoryview(buffer))
+        if runs:  # the packets first: none may come after the news that its sender is gone
+            outputs[:0] = gather(runs, memoryview(buffer))
         return (end if link.phase is Phase.GONE else used), outputs
 
     def _receive_request(
