@@ -83,9 +83,7 @@ class CookieJar:
         cookie = xopen(self._cookie_key, reply.nonce, reply.sealed_cookie, self._last_mac1)
         if cookie is None:
             return False
-        self._last_mac1 = (
-            None  # one reply a message: a replayed one cannot keep an old cookie alive
-        )
+        self._last_mac1 = None  # one reply a message: replayed, it would keep an old cookie alive
         self._cookie = cookie
         self._good_until = now + self._good_for
         return True

@@ -313,11 +313,10 @@ class Peer:
 
     def _renew_on_receive(self, now: float) -> list[Output]:
         session = self.keypairs.current
-        if session is None or not session.is_initiator or session.renewal_asked:
+        if session is None or not session.is_initiator:
             return []
         if now - session.created < self._limits.rekey_on_receive_after:
             return []
-        session.renewal_asked = True
         return self._want_handshake(now)
 
     # --- time
@@ -330,13 +329,11 @@ class Peer:
             case Timer.RETRANSMIT if now < self._give_up_at:
                 return self._send_initiation(now)
             case Timer.RETRANSMIT:
-                self._give_up(now)
+                self._give_up()
                 return []
             case Timer.KEEPALIVE:
                 session = self._usable(1, now)
-                sent: list[Output] = [] if session is None else [self._keepalive(session, now)]
-                self._timers.keepalive_sent(now)
-                return sent
+                return [] if session is None else [self._keepalive(session, now)]
             case Timer.NEW_HANDSHAKE:
                 return self._want_handshake(now)
             case Timer.WIPE:
@@ -348,12 +345,11 @@ class Peer:
                     return [self._keepalive(session, now)]
                 return self._want_handshake(now)
 
-    def _give_up(self, now: float) -> None:
+    def _give_up(self) -> None:
         self._counters["handshake_given_up"] += 1
         self._counters["queue_given_up"] += sum(map(len, self._queue))
         self._queue.clear()
         self._drop_initiation()
-        self._timers.gave_up(now)
 
     def _wipe(self) -> None:
         """Forget all keys. Python can only drop its references; the bytes are freed, not overwritten."""

@@ -34,7 +34,6 @@ class Session:
         "local_index",
         "receive_key",
         "remote_index",
-        "renewal_asked",
         "send_counter",
         "send_key",
         "window",
@@ -57,7 +56,6 @@ class Session:
         self.created = now
         self.send_counter = 0
         self.window = ReplayWindow()
-        self.renewal_asked = False  # by receiving; it is asked for once
 
     def reserve(self, count: int) -> int:
         """The first of `count` send counters, which nobody else will use."""

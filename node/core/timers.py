@@ -28,7 +28,6 @@ class Timers:
         self._limits = limits
         self._random = random
         self._due: dict[Timer, float] = {}
-        self._another_keepalive = False
         self._persistent: float | None = None
 
     @property
@@ -46,22 +45,12 @@ class Timers:
         return due
 
     def data_sent(self, now: float) -> None:
-        self._another_keepalive = False
         if Timer.NEW_HANDSHAKE not in self._due:
             after = self._limits.new_handshake_after + self._jitter()
             self._due[Timer.NEW_HANDSHAKE] = now + after
 
     def data_received(self, now: float) -> None:
-        if Timer.KEEPALIVE in self._due:
-            self._another_keepalive = True
-        else:
-            self._due[Timer.KEEPALIVE] = now + self._limits.keepalive_timeout
-
-    def keepalive_sent(self, now: float) -> None:
-        """Data that came while the keepalive was pending is owed another one."""
-        if self._another_keepalive:
-            self._another_keepalive = False
-            self._due[Timer.KEEPALIVE] = now + self._limits.keepalive_timeout
+        self._due.setdefault(Timer.KEEPALIVE, now + self._limits.keepalive_timeout)
 
     def authenticated_sent(self, now: float) -> None:
         self._due.pop(Timer.KEEPALIVE, None)
@@ -78,11 +67,6 @@ class Timers:
     def handshake_ended(self) -> None:
         """Completed, or given up."""
         self._due.pop(Timer.RETRANSMIT, None)
-
-    def gave_up(self, now: float) -> None:
-        self.handshake_ended()
-        self._due.pop(Timer.KEEPALIVE, None)
-        self._due.setdefault(Timer.WIPE, now + self._limits.wipe_after)
 
     def session_derived(self, now: float) -> None:
         self._due[Timer.WIPE] = now + self._limits.wipe_after

@@ -209,6 +209,26 @@ def test_a_source_that_is_not_allowed_is_not_delivered() -> None:
     assert tunnel.b.device.counters["source_not_allowed"] == 1
 
 
+def test_one_allowed_packet_does_not_open_the_door_for_the_rest_of_its_batch() -> None:
+    tunnel = connected()
+    sources = ("100.64.1.10", "100.64.9.9", "100.64.1.10")
+    [sent] = tunnel.a.device.send([packet(s, "100.64.2.20") for s in sources], tunnel.now)
+    [_, delivered] = tunnel.b.device.receive(datagrams(sent), "from-a", tunnel.now)
+    assert isinstance(delivered, Deliver)
+    assert delivered.packets == [packet("100.64.1.10", "100.64.2.20")] * 2
+
+
+def test_an_inner_packet_that_is_no_ip_packet_is_dropped() -> None:
+    tunnel = connected()
+    session = tunnel.a.device.session(tunnel.b.key)
+    assert session is not None
+    cut = packet("100.64.1.10", "100.64.2.20", bytes(13))[:-1]  # 32 bytes: no padding after it
+    sealed = session.seal([b"no ip", cut], 1280)
+    outputs = tunnel.b.device.receive(sealed, "from-a", tunnel.now)
+    assert [type(o) for o in outputs] == [Heard]
+    assert tunnel.b.device.counters["bad_inner_packet"] == 2
+
+
 def test_a_removed_peer_is_forgotten_at_once() -> None:
     tunnel = connected()
     [sealed] = seal(tunnel, tunnel.a, b"late")
