@@ -12,6 +12,7 @@ order the messages arrived. A candidate that stays silent is asked ever less oft
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -27,6 +28,10 @@ PROVEN_GAP = 2.0  # s; where a direct path has been, it is looked for hard: it m
 PROVEN_FOR = 300.0  # s; after that it was another network
 LEARNED_FOR = 45.0  # s
 MOST = 64  # an address more is more likely an attack than a help
+SHORT_LIFE = 10.0  # s; a path that died younger may do so again
+SHORT_LIVES = 2  # that many in a row are bad luck, more are a pattern: it has to wait
+LONGEST_WAIT = 10.0  # s
+MUTE_WAIT = 60.0  # s, doubled each time, where pings pass and data does not
 NEWEST_SHARE = 0.25  # of a measurement, in the running average of the latency
 
 
@@ -42,6 +47,9 @@ class Candidate:
     pinged_at: float | None = None
     ponged_at: float | None = None
     latency: float | None = None
+    avoid_until: float = -math.inf  # its pongs make no path
+    short_lives: int = 0
+    mute_times: int = 0
 
     def pinged(self, now: float) -> None:
         self.pinged_at, self.wanted = now, False
@@ -58,6 +66,23 @@ class Candidate:
 
     def restart(self, now: float) -> None:
         self.pings, self.due = 0, now
+
+    def fell(self, lived: float, now: float) -> None:
+        """The direct path there died at that age."""
+        self.short_lives = self.short_lives + 1 if lived < SHORT_LIFE else 0
+        if self.short_lives > SHORT_LIVES:
+            wait = 2.0 ** min(5, self.short_lives - SHORT_LIVES)
+            self.avoid_until = max(self.avoid_until, now + min(LONGEST_WAIT, wait))
+
+    def was_mute(self, now: float) -> None:
+        self.avoid_until = now + MUTE_WAIT * 2.0 ** min(4, self.mute_times)
+        self.mute_times += 1
+
+    def forget(self, now: float) -> None:
+        self.restart(now)
+        self.wanted = True
+        self.pinged_at = self.ponged_at = self.latency = None
+        self.avoid_until, self.short_lives, self.mute_times = -math.inf, 0, 0
 
 
 def gap_after(pings: int) -> float:
@@ -85,8 +110,8 @@ class Candidates:
     def __len__(self) -> int:
         return len(self._by_endpoint)
 
-    def get(self, endpoint: Endpoint) -> Candidate | None:
-        return self._by_endpoint.get(endpoint)
+    def get(self, endpoint: Endpoint | None) -> Candidate | None:
+        return None if endpoint is None else self._by_endpoint.get(endpoint)
 
     def set_netmap(self, endpoints: Iterable[Endpoint], now: float) -> None:
         for candidate in self:
@@ -123,9 +148,7 @@ class Candidates:
     def forget_history(self, now: float) -> None:
         """The link is another one: what was measured over the old one says nothing."""
         for candidate in self:
-            candidate.restart(now)
-            candidate.wanted = True
-            candidate.pinged_at = candidate.ponged_at = candidate.latency = None
+            candidate.forget(now)
 
     def _add_all(self, endpoints: Iterable[Endpoint], now: float) -> list[Candidate]:
         found = []

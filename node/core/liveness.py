@@ -10,6 +10,11 @@ suspicious at once, and the question is put by a ping:
 That takes 0.85 s at 20 ms of latency; the mirrored data flows again after 0.6 s. A plain loss costs a
 ping or a mirrored batch, not the path. When data is heard while the ping is out, the way to us is
 alive and perhaps a full queue delays the pong: then each step waits longer.
+
+There are networks that let small strange packets pass and swallow WireGuard's. A WireGuard peer that
+gets data answers within 10 s, be it by a keepalive. So a path on which data goes out for 12 s and none
+comes back is *mute*: data is mirrored, and if then the relay brings data and the path still does not,
+the path is no good, whatever its pongs say.
 """
 
 from __future__ import annotations
@@ -20,6 +25,12 @@ TRUST = 6.5  # s after a pong that a path is used alone: two heartbeats and a li
 SILENCE = 0.4  # s; answers come sooner than that on any path worth having
 UNPROVEN = 1.0  # s that data heard may stand in for a pong, while we send
 DEAD = 3  # strikes; two lost pings in a row are an ordinary thing at a few percent of loss
+
+MUTE = 12.0  # s; the peer's keepalive comes after 10
+PAUSE = 5.0  # s without sending; what was sent before it is forgotten
+MUTE_PROOF = (
+    1.0  # s from the first mirrored data to the relay's answer: the direct one had its chance
+)
 
 QUICK = ((0.2, 3.0), (0.1, 1.5), (0.15, 1.5))  # by strikes: at least s, and at least latencies
 PATIENT = (0.5, 4.0)  # the same, when data came in after the ping went out
@@ -37,12 +48,30 @@ class Liveness:
         self._asked_at: float | None = None  # the ping whose answer is waited for
         self._unheard_since: float | None = None  # the first data sent after anything was heard
         self._unproven_since: float | None = None  # the first data sent after a pong
+        self._sent_at = now
+        self._mute_since: float | None = None  # the first data sent after data was heard
+        self._mirrored_mute_at: float | None = None
 
     def trusted(self, now: float) -> bool:
+        return self.answers(now) and not self.is_mute(now)
+
+    def answers(self, now: float) -> bool:
         return self.strikes == 0 and not self.expired(now)
 
     def expired(self, now: float) -> bool:
         return now >= self._ponged_at + TRUST
+
+    def is_mute(self, now: float) -> bool:
+        return (
+            self._mute_since is not None
+            and now >= self._mute_since + MUTE
+            and now <= self._sent_at + PAUSE
+        )
+
+    def surely_mute(self, now: float) -> bool:
+        """To be asked when the relay has brought data."""
+        mirrored = self._mirrored_mute_at
+        return mirrored is not None and now >= mirrored + MUTE_PROOF
 
     @property
     def asking(self) -> bool:
@@ -53,10 +82,15 @@ class Liveness:
             self._unheard_since = now
         if self._unproven_since is None:
             self._unproven_since = now
+        if self._mute_since is None or now > self._sent_at + PAUSE:
+            self._mute_since, self._mirrored_mute_at = now, None
+        elif self._mirrored_mute_at is None and self.is_mute(now):
+            self._mirrored_mute_at = now
+        self._sent_at = now
 
     def data_heard(self, now: float) -> None:
         self._heard_at = now
-        self._unheard_since = None
+        self._unheard_since = self._mute_since = self._mirrored_mute_at = None
 
     def pinged(self, now: float) -> None:
         self._pinged_at = now

@@ -86,6 +86,7 @@ class Paths:
         self._volley_at = -math.inf
         self._calls, self._called_at, self._call_at = 0, -math.inf, -math.inf
         self._upgrade_at = math.inf
+        self._since = -math.inf  # of the direct path
 
     # --- what happens ---
 
@@ -116,7 +117,7 @@ class Paths:
         candidate = self._candidates.learn(source, now)
         if self._live is None:
             self._helping_until = max(self._helping_until, now + PEER_LOOKS)
-        if candidate is not None and not self.trusted(now):
+        if candidate is not None and (self._live is None or not self._live.answers(now)):
             crossed = candidate.pinged_at is not None and now < candidate.pinged_at + CROSSED
             if not crossed and self._pace.take(now):
                 outputs.append(self._ping(candidate, now))  # the way is open this very moment
@@ -124,7 +125,7 @@ class Paths:
 
     def receive_pong(self, txid: bytes, now: float, via_relay: bool = False) -> list[Output]:
         endpoint, sent_at = self._pings.get(txid, (None, -math.inf))
-        candidate = self._candidates.get(endpoint) if endpoint else None
+        candidate = self._candidates.get(endpoint)
         if candidate is None or via_relay or now > sent_at + PING_TIMEOUT:
             self.counters["pong to no ping"] += 1
             return []
@@ -155,7 +156,9 @@ class Paths:
             if due is not None and (self.deadline is None or due < self.deadline):
                 self.deadline = due
             return self._alone, []
-        return self._mirrored, [] if was_active and live.asking else self._search(now)
+        if was_active and (live.asking or not live.expired(now)):
+            return self._mirrored, []
+        return self._mirrored, self._search(now)
 
     def data_received(self, source: Endpoint | None, now: float) -> list[Output]:
         """Authenticated data from the peer; a source of None is the relay."""
@@ -165,7 +168,11 @@ class Paths:
         if source == self._alone.direct:
             live.data_heard(now)
             return []
-        if source is None and not live.asking and not live.recently_proven(now):
+        if source is not None:
+            return []
+        if live.surely_mute(now):
+            return self._leave_the_mute(now)
+        if not live.asking and not live.recently_proven(now):
             return [*self._ask(now), *self._run(now)]  # the peer gave up the path, perhaps rightly
         return []
 
@@ -296,8 +303,7 @@ class Paths:
 
     def _ask(self, now: float) -> list[Output]:
         """Ping the path in use; that is never put off, and so rare that it is not counted."""
-        endpoint = self._alone.direct
-        candidate = self._candidates.get(endpoint) if endpoint else None
+        candidate = self._candidates.get(self._alone.direct)
         return [self._ping(candidate, now)] if candidate else []
 
     def _call(self, now: float) -> list[Output]:
@@ -309,7 +315,9 @@ class Paths:
 
     def _beats_the_path(self, candidate: Candidate, now: float) -> bool:
         live, current = self._live, self._alone.direct
-        if live is None or current is None or not live.trusted(now):
+        if now < candidate.avoid_until:
+            return False
+        if live is None or current is None or not live.answers(now):
             return True
         challenger = Quality(candidate.endpoint, candidate.latency or 0.0)
         return clearly_better(challenger, Quality(current, self.rtt or 0.0))
@@ -317,12 +325,22 @@ class Paths:
     def _use(self, endpoint: Endpoint, latency: float, why: str, now: float) -> PathChanged:
         if self._live is None:
             self._upgrade_at = now + FIRST_UPGRADE
-        self.path, self.rtt, self.why = Direct(endpoint), latency, why
+        self.path, self.rtt, self.why, self._since = Direct(endpoint), latency, why, now
         self._live = Liveness(latency, now)
         self._alone, self._mirrored = Route(endpoint, relay=False), Route(endpoint, relay=True)
         return PathChanged(self.path, why, latency)
 
+    def _leave_the_mute(self, now: float) -> list[Output]:
+        candidate = self._candidates.get(self._alone.direct)
+        outputs = self._fall(f"{self.path}: pings pass there, data does not", now)
+        if candidate is not None:
+            candidate.was_mute(now)
+        return outputs + self._run(now)
+
     def _fall(self, why: str, now: float) -> list[Output]:
+        candidate = self._candidates.get(self._alone.direct)
+        if candidate is not None:
+            candidate.fell(now - self._since, now)
         self.path, self.rtt, self.why = Relayed(), None, why
         self._live = None
         self._alone = self._mirrored = RELAY

@@ -125,6 +125,38 @@ def test_an_idle_path_is_not_probed_and_proves_itself_at_the_next_word() -> None
     assert pair.send(pair.alice).relay is False
 
 
+def test_a_way_that_lets_pings_pass_and_swallows_data_is_left_and_avoided() -> None:
+    pair = Pair()
+    pair.send_every(0.1, 5.0, ends=(pair.alice, pair.bob))
+    pair.swallows_data = True
+    at = pair.now
+    pair.send_every(0.1, 60.0, ends=(pair.alice, pair.bob))
+    for end in (pair.alice, pair.bob):
+        assert end.kinds == ["relay", "direct", "relay"]
+        assert end.history[-1][0] - at < 15.0
+        assert end.whys[-1].endswith("pings pass there, data does not")
+    pair.swallows_data = False
+    pair.send_every(0.1, 30.0, ends=(pair.alice, pair.bob))
+    assert pair.alice.kinds == pair.bob.kinds == ["relay", "direct", "relay", "direct"]
+
+
+def test_a_one_way_stream_is_not_taken_for_swallowed_data() -> None:
+    pair = Pair()
+    pair.send_every(0.05, 120.0, ends=(pair.alice,))
+    assert pair.alice.kinds == ["relay", "direct"]
+    assert pair.send(pair.alice).relay is False
+
+
+def test_a_path_that_comes_and_goes_is_taken_ever_less_readily() -> None:
+    pair = Pair()
+    for _ in range(20):
+        pair.cut = {"alice", "bob"}
+        pair.send_every(0.05, 1.5, ends=(pair.alice, pair.bob))
+        pair.cut = set()
+        pair.send_every(0.05, 1.5, ends=(pair.alice, pair.bob))
+    assert 4 <= len(pair.alice.history) <= 18
+
+
 # --- finding again ---
 
 

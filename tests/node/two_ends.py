@@ -1,7 +1,8 @@
 """Two nodes' paths, two NATs and the delays between them, in memory, on a clock that jumps.
 
 The clock goes exactly to the next arrival or the next deadline, so a deadline that is too late, or
-that a tick does not move, shows. A relayed message takes 20 ms, a direct one 10 ms.
+that a tick does not move, shows. A relayed message takes 20 ms, a direct one 10 ms. An end that gets
+data and says nothing for 10 s sends a keepalive, as WireGuard does.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from node.wire.endpoint import Endpoint
 RELAY_DELAY = 0.020
 DIRECT_DELAY = 0.010
 PORT = 41641
+KEEPALIVE_AFTER = 10.0
+KEEPALIVE = 0
 
 
 def counter_as_dice(start: int) -> Callable[[int], bytes]:
@@ -74,6 +77,8 @@ class End:
     calls: list[float] = field(default_factory=list)
     received: list[tuple[float, int]] = field(default_factory=list)  # when, and which
     sent: int = 0
+    sent_at: float = 0.0
+    keepalive_due: float | None = None
 
     @property
     def kinds(self) -> list[str]:
@@ -91,6 +96,7 @@ class Pair:
         self.bob = self._end("bob", bob or Nat("203.0.113.20"), 1 << 40)
         self.cut: set[str] = set()  # whose direct datagrams are lost
         self.relay_cut = False
+        self.swallows_data = False  # on the direct way, and lets disco pass
         self.loses: Callable[[], bool] = lambda: False
         self._order = itertools.count()
         self._arrivals: list[tuple[float, int, Callable[[], None]]] = []
@@ -137,20 +143,41 @@ class Pair:
 
     def send(self, end: End) -> Route:
         end.sent += 1
-        number = end.sent
+        end.sent_at = self.now
         route, outputs = end.paths.data_sent(self.now)
         self.carry_out(end, outputs)
+        self._transmit(end, route, end.sent)
+        return route
+
+    def _transmit(self, end: End, route: Route, number: int) -> None:
         peer = self.other(end)
-        if route.direct is not None:
+        if route.direct is not None and not self.swallows_data:
             self._direct(end, route.direct, lambda source: self._data(peer, source, number))
         if route.relay:
             self._relayed(lambda: self._data(peer, None, number))
-        return route
 
     def _data(self, end: End, source: Endpoint | None, number: int) -> None:
+        if number != KEEPALIVE:
+            self._note(end, number)
+        self.carry_out(end, end.paths.data_received(source, self.now))
+
+    def _note(self, end: End, number: int) -> None:
         if number not in [n for _, n in end.received[-50:]]:
             end.received.append((self.now, number))
-        self.carry_out(end, end.paths.data_received(source, self.now))
+        if end.keepalive_due is None:
+            end.keepalive_due = self.now + KEEPALIVE_AFTER
+            self._later(KEEPALIVE_AFTER, lambda: self._keep_alive(end))
+
+    def _keep_alive(self, end: End) -> None:
+        end.keepalive_due = None
+        if end.sent_at >= self.now - KEEPALIVE_AFTER:
+            return
+        path = end.paths.path
+        if isinstance(path, Direct):
+            route = Route(path.endpoint, relay=not end.paths.trusted(self.now))
+        else:
+            route = Route(None, relay=True)
+        self._transmit(end, route, KEEPALIVE)
 
     def carry_out(self, end: End, outputs: list[Output]) -> None:
         for output in outputs:
