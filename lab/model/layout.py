@@ -74,16 +74,15 @@ def _wire(topology: Topology, name: str, end: tuple[str, str], above: str | None
 def _daemons(topology: Topology, underlay: dict[str, str]) -> Iterator[DaemonPlan]:
     regions = {relay.name: FIRST_REGION + n for n, relay in enumerate(topology.relays)}
     for relay in topology.relays:
-        yield DaemonPlan(
-            relay.name,
-            "derper",
-            {
-                "hostname": relay.hostname,
-                "address": underlay[relay.name],
-                "region_id": regions[relay.name],
-                "region_code": relay.name,
-            },
-        )
+        settings: dict[str, JSON] = {
+            "hostname": relay.hostname,
+            "address": underlay[relay.name],
+            "region_id": regions[relay.name],
+            "region_code": relay.name,
+        }
+        if relay.args:
+            settings["args"] = list(relay.args)
+        yield DaemonPlan(relay.name, "derper", settings)
     for host in topology.hosts:
         if host.runs is not None:
             yield DaemonPlan(host.name, host.runs, _settings(host, regions))
@@ -95,4 +94,6 @@ def _settings(host: Host, regions: dict[str, int]) -> dict[str, JSON]:
         settings["region"] = regions[host.home or next(iter(regions))]
     if host.argv:
         settings["argv"] = list(host.argv)
+    if host.args:
+        settings["args"] = list(host.args)
     return settings

@@ -24,6 +24,7 @@ class Relay:
     name: str
     hostname: str
     address: IPv4Address | None = None
+    args: tuple[str, ...] = ()  # further arguments for its daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Host:
     overlay: tuple[str, ...] = ()
     listen_port: int = LISTEN_PORT
     home: str | None = None  # the relay that it prefers
+    args: tuple[str, ...] = ()  # further arguments for its daemon
 
     @property
     def uplinks(self) -> tuple[str, ...]:

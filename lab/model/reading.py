@@ -54,6 +54,7 @@ def _relay(name: str, table: Table) -> Relay:
         name=name,
         hostname=table.parsed("hostname", parse_hostname) or f"{name}.derp.example",
         address=addresses[0] if addresses else None,
+        args=table.argv("args"),
     )
     table.done()
     return relay
@@ -93,6 +94,7 @@ def _host(name: str, table: Table) -> Host:
         overlay=table.all_parsed("overlay", parse_overlay),
         listen_port=table.integer("listen_port", 1, 65535) or LISTEN_PORT,
         home=table.text("home"),
+        args=table.argv("args"),
     )
     table.done()
     if "on" in table.raw and not host.on:
@@ -117,7 +119,7 @@ def _check_daemon(host: Host, table: Table) -> None:
     if host.runs == "node" and not host.overlay:
         raise table.error("overlay", "missing", 'a node needs one, as in "100.64.1.10"')
     if host.runs is None:
-        for name in ("overlay", "listen_port", "home"):
+        for name in ("overlay", "listen_port", "home", "args"):
             if name in table.raw:
                 raise table.error(name, "does nothing on a plain host", 'add runs = "node"')
 

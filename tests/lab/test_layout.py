@@ -293,3 +293,12 @@ def routes_to(plan: Plan, machine: str) -> list[str]:
 
 def interface(machine: Machine, name: str) -> Interface:
     return next(each for each in machine.interfaces if each.name == name)
+
+
+def test_further_arguments_reach_the_daemons() -> None:
+    plan = plan_of(
+        load("nat-pair", {"relay.nyc.args": '["--tap", "f"]', "host.node-a.args": '["--verbose"]'})
+    )
+
+    args = {daemon.host: daemon.settings.get("args") for daemon in plan.daemons}
+    assert args == {"nyc": ["--tap", "f"], "node-a": ["--verbose"], "node-b": None}
