@@ -239,8 +239,9 @@ class Paths:
         elif ping_due is not None and ping_due <= now:
             outputs += self._ask(now)
         if self._upgrade_at <= now < self._active_until:
+            first = self._upgrade_at < self._since + UPGRADE
             self._upgrade_at = now + UPGRADE
-            if live.latency > GOOD_ENOUGH:
+            if first or live.latency > GOOD_ENOUGH:
                 self._candidates.want_all(but=self._alone.direct)
         return outputs
 

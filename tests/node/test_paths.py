@@ -178,6 +178,16 @@ def test_two_ends_that_answer_each_others_call_me_maybe_do_not_loop() -> None:
     assert SendCallMeMaybe() not in alice.receive_call_me_maybe([], 10.04)
 
 
+def test_a_stream_of_call_me_maybes_gets_one_ping_each_and_not_a_volley_each() -> None:
+    paths = new_paths()
+    sent = 0
+    for second in range(60):
+        outputs = paths.receive_call_me_maybe([BOB], float(second))
+        outputs += [o for _, due in ticks(paths, until=second + 0.99) for o in due]
+        sent += len(pings(outputs))
+    assert sent <= 60 + 4 * 7
+
+
 def test_endpoints_where_nobody_can_be_are_not_pinged() -> None:
     nowhere = [("0.0.0.0", 1), ("::", 1), ("224.0.0.1", 1), ("fe80::1", 1), ("192.0.2.1", 0)]
     outputs = new_paths().receive_call_me_maybe([Endpoint(*e) for e in nowhere], 10.0)
@@ -272,6 +282,19 @@ def test_a_better_path_is_looked_for_every_minute() -> None:
         for at, outputs in ticks(paths, until=step / 10, pong_after=0.02, only=BOB):
             looked += [at for endpoint in pinged(outputs) if endpoint == BOB_IPV6]
     assert [round(at) for at in looked] == [2, 62, 122]
+
+
+def test_a_path_that_is_good_enough_is_looked_beyond_once_only() -> None:
+    paths = new_paths()
+    paths.add_candidates([BOB, BOB_IPV6], 0.0)
+    to_bob, _ = pings(paths.data_sent(0.0)[1])
+    paths.receive_pong(to_bob.txid, 0.002)
+    looked = []
+    for step in range(1, 1500):
+        paths.data_sent(step / 10)
+        for at, outputs in ticks(paths, until=step / 10, pong_after=0.002, only=BOB):
+            looked += [at for endpoint in pinged(outputs) if endpoint == BOB_IPV6]
+    assert [round(at) for at in looked] == [2]
 
 
 # --- losing ---
