@@ -274,8 +274,8 @@ class Peer:
             self._counters["expired_session"] += len(datagrams)
             return []
         opened = session.open(datagrams)
-        self._counters["forged"] += opened.forged
-        self._counters["replayed"] += opened.replayed
+        if opened.forged or opened.replayed:
+            self._counters.update(forged=opened.forged, replayed=opened.replayed)
         if not opened.plaintexts:
             return []
         self._rx_bytes += sum(map(len, opened.plaintexts)) + KEEPALIVE_SIZE * len(opened.plaintexts)

@@ -61,6 +61,7 @@ def test_packets_flow_both_ways_and_are_counted() -> None:
     a = tunnel.a.device.peer_status(tunnel.b.key)
     b = tunnel.b.device.peer_status(tunnel.a.key)
     assert (a.tx_bytes, b.tx_bytes) == (b.rx_bytes, a.rx_bytes)
+    assert tunnel.a.device.counters == tunnel.b.device.counters == {}  # nothing was refused
     assert a.tx_bytes == sum(len(datagram) for _, datagram in tunnel.a.sent)
     assert a.last_handshake == pytest.approx(1000.02)
 
