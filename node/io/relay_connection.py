@@ -45,6 +45,7 @@ class RelayConnection:
         on_event: Callable[[Event], None],
         *,
         details: ClientDetails | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         self.relay, self.region_id = relay, region_id
         self.fast_start = False
@@ -56,7 +57,8 @@ class RelayConnection:
         self._closed = False
         self._write_wanted = False
         self._timer: Timer | None = None
-        self._patience = loop.at(loop.now() + CONNECT_TIMEOUT, self._connect_timed_out)
+        self._connect_timeout = connect_timeout
+        self._patience = loop.at(loop.now() + connect_timeout, self._connect_timed_out)
         loop.soon(self._resolve)
 
     # --- what the owner asks for ---
@@ -110,7 +112,7 @@ class RelayConnection:
     # --- connecting ---
 
     def _connect_timed_out(self) -> None:
-        self._down(f"no connection within {CONNECT_TIMEOUT:.0f} s", retry=True)
+        self._down(f"no connection within {self._connect_timeout:g} s", retry=True)
 
     def _resolve(self) -> None:
         if self._closed:

@@ -23,7 +23,7 @@ PIN_PREFIX = "sha256-raw:"
 
 # OpenSSL's verify codes (X509_V_ERR_*) that people meet.
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
-_UNKNOWN_CA = (2, 18, 19, 20, 21)
+_UNKNOWN_CA = (2, 7, 18, 19, 20, 21)  # 7: a CA of the same name, with another key
 
 
 class Untrusted(Exception):
