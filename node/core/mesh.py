@@ -79,7 +79,8 @@ class Mesh:
     def set_netmap(self, netmap: Netmap, now: float) -> list[Action]:
         """Who is there. Peers that stay keep their sessions and paths."""
         gone = self.roster.set_netmap(netmap)
-        self._by_relay.codes = {r: region.region_code for r, region in netmap.regions.items()}
+        codes = {number: region.region_code for number, region in netmap.regions.items()}
+        self._by_relay.codes = self.surroundings.codes = codes
         self._talk.networks = self.roster.networks
         actions: list[Action] = [_gone(peer) for peer in gone if peer.shown]
         actions += self._perform(self.device.set_peers(self.roster.configs, now), None, now)

@@ -40,6 +40,7 @@ class Surroundings:
         self._own = OwnEndpoints()
         self._servers: Mapping[int, Sequence[Endpoint]] = {}
         self._told: frozenset[Endpoint] = frozenset()
+        self.codes: Mapping[int, str] = {}  # what people call the regions
 
     @property
     def deadline(self) -> float | None:
@@ -98,7 +99,7 @@ class Surroundings:
                 case netcheck.SendStun(to, datagram):
                     news.append(SendUdp([datagram], to))
                 case netcheck.NetcheckDone(report):
-                    news += [report_event(report), RegionsRanked(ranked(report))]
+                    news += [report_event(report, self.codes), RegionsRanked(ranked(report))]
                 case netcheck.EndpointLearned():
                     pass  # seen below
         return [*news, *self._changes(now)]
@@ -121,7 +122,9 @@ def ranked(report: Report) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*first, *by_latency]))
 
 
-def report_event(report: Report) -> Event:
+def report_event(report: Report, codes: Mapping[int, str]) -> Event:
+    latency = {codes.get(r, str(r)): round(1000 * s, 3) for r, s in report.latency.items()}
+    preferred = report.preferred
     return Event(
         "netcheck",
         {
@@ -129,7 +132,7 @@ def report_event(report: Report) -> Event:
             "ipv4": str(report.ipv4) if report.ipv4 else None,
             "ipv6": str(report.ipv6) if report.ipv6 else None,
             "mapping_varies": report.mapping_varies,
-            "latency_ms": {str(r): round(1000 * s, 3) for r, s in report.latency.items()},
-            "preferred": report.preferred,
+            "latency_ms": latency,
+            "preferred": None if preferred is None else codes.get(preferred, str(preferred)),
         },
     )
