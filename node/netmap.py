@@ -133,12 +133,17 @@ def _regions(table: _Table) -> dict[int, DerpRegion]:
         number = region.number("RegionID", range(1, 1 << 16))
         if str(number) != word:
             raise NetmapError(f"{region.key}.RegionID", f"{number} stands under the name {word!r}")
+        nodes = region.each("Nodes", _derp_node)
+        for index, node in enumerate(nodes):
+            if node.region_id != number:
+                key = f"{region.key}.Nodes[{index}].RegionID"
+                raise NetmapError(key, f"{node.region_id} in region {number}")
         code = region.text("RegionCode")
         regions[number] = DerpRegion(
             region_id=number,
             region_code=code,
             region_name=region.text("RegionName", code),
-            nodes=region.each("Nodes", _derp_node),
+            nodes=nodes,
         )
     return regions
 

@@ -104,6 +104,12 @@ def test_a_disco_key_and_endpoints_are_taken_when_known() -> None:
             "901 stands under the name '900'",
         ),
         (
+            "derp_map.Regions.900.Nodes.0.RegionID",
+            901,
+            "derp_map.Regions.900.Nodes[0].RegionID",
+            "901 in region 900",
+        ),
+        (
             "derp_map.Regions.900.Nodes.0.IPv4",
             "nowhere",
             "derp_map.Regions.900.Nodes[0].IPv4",
