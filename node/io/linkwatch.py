@@ -21,14 +21,10 @@ LATEST = 0.5  # seconds after the first change: look even so
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The picture: every address on a link that carries, and the ways out."""
+    """The picture: our addresses on links that carry, those worth telling, and the ways out."""
 
-    addresses: tuple[str, ...]
+    local: tuple[str, ...]
     default_routes: frozenset[DefaultRoute]
-
-    @property
-    def local(self) -> list[str]:
-        return choose_local(self.addresses)
 
 
 def look(except_index: int | None) -> Links:
@@ -36,7 +32,7 @@ def look(except_index: int | None) -> Links:
         carrying = {link.index for link in netlink.links() if link.carries} - {except_index}
         addresses = [each.address for each in netlink.addresses() if each.index in carrying]
         routes = [each for each in netlink.default_routes() if each.index in carrying]
-    return Links(tuple(addresses), frozenset(routes))
+    return Links(tuple(choose_local(addresses)), frozenset(routes))
 
 
 class LinkWatch:

@@ -1,0 +1,272 @@
+"""The node as a program: a Mesh, and around it the TUN device, the UDP port, the relays, the clock.
+
+Every callback has the same shape: take what is there, hand it to the mesh with the time, do what the
+mesh says. `ready` is told once the TUN device is up and the home relay connected; from then on a
+packet sent is a packet on its way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from node.core.actions import (
+    Action,
+    Answered,
+    CloseRelay,
+    ConnectRelay,
+    Event,
+    PreferRelay,
+    ProbeRelay,
+    SendRelay,
+    SendUdp,
+    WriteTun,
+)
+from node.core.mesh import Mesh
+from node.core.relay_events import Event as RelayEvent
+from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
+from node.io.control import Control, ControlTaken
+from node.io.events import EventLog
+from node.io.linkwatch import Links, LinkWatch
+from node.io.loop import READ, Loop, Timer
+from node.io.relay_links import RelayLinks
+from node.io.requests import Requests
+from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
+from node.io.stun_addresses import StunAddresses
+from node.io.tun import NoTun, Tun
+from node.io.udp import PortTaken, UdpPort
+from node.keys import DiscoPrivate
+from node.netmap import Netmap
+from node.wire.endpoint import Endpoint
+
+OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
+
+
+class Daemon:
+    """Everything that can fail fails in here, before anything is promised to anybody."""
+
+    def __init__(self, loop: Loop, settings: Settings) -> None:
+        self.loop, self.settings = loop, settings
+        self.netmap = read_netmap(settings.netmap)
+        private = read_key(settings.key)
+        disco = DiscoPrivate(os.urandom(32))
+        self.disco_key = disco.public
+        epoch = time.time() - loop.now()
+        mtu = self.netmap.mtu
+        self.mesh = Mesh(private, disco, random=os.urandom, epoch=epoch, mtu=mtu)
+        self.events = EventLog(loop, _events_fd(settings.events), self.netmap.name)
+        self._links = RelayLinks(loop, private, settings.ca, self._relay_event)
+        self._requests = Requests(self)
+        self._udp = UdpPort(settings.listen_port)
+        self._tun = Tun(settings.tun)
+        self._timer: Timer | None = None
+        self._stun: StunAddresses | None = None
+        self._unreachable: set[Endpoint] = set()
+        self._is_ready = False
+        self._control: Control | None = None
+        if settings.control:
+            self._control = Control(loop, settings.control, self._requests.handle)
+        self._start()
+
+    def _start(self) -> None:
+        self._configure_tun(self.netmap)
+        self._watch = LinkWatch(self.loop, self._tun.index, self._links_changed)
+        self._apply_netmap(self.netmap)
+        self._tell_local_endpoints(self._watch.links)
+        self.loop.watch(self._tun.fd, READ, self._tun_readable)
+        for fd in self._udp.fds:
+            self.loop.watch(fd, READ, partial(self._udp_readable, fd))
+        self._note_ready()
+
+    def stop(self) -> None:
+        """Peers and relays notice by themselves; whoever reads our events is told."""
+        self._links.close_all()
+        self._watch.close()
+        if self._control is not None:
+            self._control.close()
+        self.events.write("stopped", {})
+        self._udp.close()
+        self._tun.close()
+        self.loop.stop()
+
+    # --- the netmap ---
+
+    def reload(self) -> None:
+        """Read the netmap again. A bad one is refused whole, and the old one stays."""
+        netmap = read_netmap(self.settings.netmap)
+        self._configure_tun(netmap)
+        self.netmap = netmap
+        self._apply_netmap(netmap)
+
+    def _configure_tun(self, netmap: Netmap) -> None:
+        networks = [each for peer in netmap.peers for each in peer.allowed_ips]
+        try:
+            self._tun.configure(netmap.addresses, networks, netmap.mtu)
+        except OSError as error:
+            line = f"interface {self._tun.name}: cannot set addresses and routes: {error.strerror}"
+            raise Refused(line, CANNOT_HERE) from None
+
+    def _apply_netmap(self, netmap: Netmap) -> None:
+        self._links.regions = netmap.regions
+        self.perform(self.mesh.set_netmap(netmap, self.loop.now()))
+        if self._stun is not None:
+            self._stun.cancel()
+        self._stun = StunAddresses(
+            self.loop, netmap.regions, self._udp.has_ipv6, self._stun_servers_found
+        )
+
+    def _stun_servers_found(self, servers: dict[int, list[Endpoint]]) -> None:
+        self.perform(self.mesh.set_relay_addresses(servers, self.loop.now()))
+
+    # --- what happens ---
+
+    def _tun_readable(self, _events: int) -> None:
+        packets = self._tun.read()
+        if packets:
+            self.perform(self.mesh.receive_tun(packets, self.loop.now()))
+
+    def _udp_readable(self, fd: int, _events: int) -> None:
+        for source, datagrams in self._udp.read(fd):
+            self.perform(self.mesh.receive_udp(datagrams, source, self.loop.now()))
+
+    def _relay_event(self, region: int, server: str, event: RelayEvent) -> None:
+        now = self.loop.now()
+        match event:
+            case RelayUp():
+                self.perform(self.mesh.relay_connected(region, now, server))
+                self._note_ready()
+            case PacketsReceived(peer, packets):
+                self.perform(self.mesh.receive_relay(region, peer, packets, now))
+            case PeerGone(peer, reason):
+                self.mesh.relay_peer_gone(region, peer, reason, now)
+            case RelayDown(why, retry):
+                print(f"node: relay {server}: {why}", file=sys.stderr)
+                self.perform(self.mesh.relay_lost(region, why, now, retry=retry))
+            case _:
+                self.mesh.relay_alive(region)
+                self._arm()
+
+    def _links_changed(self, links: Links) -> None:
+        self._tell_local_endpoints(links)
+        self.perform(self.mesh.link_changed(self.loop.now()))
+
+    def _tell_local_endpoints(self, links: Links) -> None:
+        port = self._udp.port
+        usable = [each for each in links.local if ":" not in each or self._udp.has_ipv6]
+        endpoints = [Endpoint(each, port) for each in usable]
+        self.perform(self.mesh.set_local_endpoints(endpoints, self.loop.now()))
+
+    def _note_ready(self) -> None:
+        home = self.mesh.relays.home
+        if self._is_ready or not (home is None or self.mesh.relays.is_up(home)):
+            return
+        self._is_ready = True
+        fields = {
+            "addresses": list(self.netmap.addresses),
+            "node_key": str(self.mesh.public),
+            "disco_key": str(self.disco_key),
+            "listen_port": self._udp.port,
+        }
+        self.events.write("ready", fields)
+
+    # --- time ---
+
+    def _arm(self) -> None:
+        deadline, timer = self.mesh.deadline, self._timer
+        if deadline is None or (timer is not None and timer.when <= deadline):
+            return  # a timer that fires too early just looks again
+        if timer is not None:
+            timer.cancel()
+        self._timer = self.loop.at(deadline, partial(self._tick, deadline))
+
+    def _tick(self, due: float) -> None:
+        self._timer = None
+        now = self.loop.now()
+        if now - due > OVERSLEPT:
+            self.perform(self.mesh.link_changed(now))
+        self.perform(self.mesh.tick(now))
+
+    # --- what the mesh says ---
+
+    def perform(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case SendUdp(datagrams, to):
+                    if not self._udp.send(datagrams, to):
+                        self._cannot_reach(to)
+                case WriteTun(packets):
+                    self._tun.write(packets)
+                case SendRelay(region, peer, packets):
+                    self._links.send(region, peer, packets)
+                case ConnectRelay(region):
+                    self._links.connect(region)
+                case CloseRelay(region):
+                    self._links.close(region)
+                case PreferRelay(region, home):
+                    self._links.prefer(region, home)
+                case ProbeRelay(region):
+                    self._links.probe(region)
+                case Event(name, fields, is_verbose):
+                    if self.settings.verbose or not is_verbose:
+                        self.events.write(name, fields)
+                case Answered():
+                    self._requests.answered(action)
+        self._arm()
+
+    def _cannot_reach(self, to: Endpoint) -> None:
+        if not self._unreachable:
+            self.loop.soon(self._tell_unreachable)
+        self._unreachable.add(to)
+
+    def _tell_unreachable(self) -> None:
+        unreachable, self._unreachable = self._unreachable, set()
+        for to in unreachable:
+            self.perform(self.mesh.udp_failed(to, self.loop.now()))
+
+
+def _events_fd(where: str) -> int:
+    if where == "-":
+        return 1
+    try:
+        return os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"--events {where}: {error.strerror}", BAD_INPUT) from None
+
+
+def _on_signal(loop: Loop, number: signal.Signals, call: partial[None]) -> None:
+    wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def awake(_events: int) -> None:
+        os.eventfd_read(wake)
+        call()
+
+    signal.signal(number, lambda *_: os.eventfd_write(wake, 1))
+    loop.watch(wake, READ, awake)
+
+
+def _reload(daemon: Daemon) -> None:
+    try:
+        daemon.reload()
+    except Refused as refused:
+        print(f"node: reload: {refused}", file=sys.stderr)
+
+
+def run(settings: Settings) -> int:
+    loop = Loop()
+    try:
+        daemon = Daemon(loop, settings)
+    except Refused as refused:
+        print(f"node: {refused}", file=sys.stderr)
+        return refused.status
+    except (NoTun, PortTaken, ControlTaken) as problem:
+        print(f"node: {problem}", file=sys.stderr)
+        return CANNOT_HERE
+    for number in (signal.SIGTERM, signal.SIGINT):
+        _on_signal(loop, number, partial(daemon.stop))
+    _on_signal(loop, signal.SIGHUP, partial(_reload, daemon))
+    loop.run()
+    return 0

@@ -1,0 +1,75 @@
+"""The open connections to relays, one a region at most: what the mesh wants, done with sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from node.core.relay_events import Event, RelayDown
+from node.io.loop import Loop
+from node.keys import NodePrivate, NodePublic
+from node.netmap import DerpNode, DerpRegion
+
+if TYPE_CHECKING:
+    from node.io.relay_connection import RelayConnection
+
+OnEvent = Callable[[int, str, Event], None]  # region, the server's name, what happened
+
+
+class RelayLinks:
+    def __init__(self, loop: Loop, private: NodePrivate, ca: str | None, on_event: OnEvent) -> None:
+        self.regions: Mapping[int, DerpRegion] = {}
+        self._loop, self._private, self._ca, self._on_event = loop, private, ca, on_event
+        self._open: dict[int, RelayConnection] = {}
+        self._attempts: dict[int, int] = {}
+
+    def connect(self, region: int) -> None:
+        """To one of the region's servers; each further attempt tries the next one."""
+        from node.io.relay_connection import RelayConnection  # ssl: wanted only with a relay
+
+        servers = self._servers(region)
+        if not servers:
+            down = RelayDown("the netmap has no relay server there", retry=False)
+            self._loop.soon(partial(self._on_event, region, "", down))
+            return
+        attempt = self._attempts.get(region, 0)
+        self._attempts[region] = attempt + 1
+        server = servers[attempt % len(servers)]
+        heard = partial(self._heard, region, server.host_name)
+        self._open[region] = RelayConnection(
+            self._loop, server, region, self._private, self._ca, heard
+        )
+
+    def close(self, region: int) -> None:
+        connection = self._open.pop(region, None)
+        if connection is not None:
+            connection.close()
+
+    def close_all(self) -> None:
+        for region in list(self._open):
+            self.close(region)
+
+    def send(self, region: int, peer: NodePublic, packets: Sequence[bytes]) -> None:
+        connection = self._open.get(region)
+        if connection is not None:
+            connection.send_packets(peer, packets)
+
+    def prefer(self, region: int, home: bool) -> None:
+        connection = self._open.get(region)
+        if connection is not None:
+            connection.note_preferred(home)
+
+    def probe(self, region: int) -> None:
+        connection = self._open.get(region)
+        if connection is not None:
+            connection.ping()
+
+    def _heard(self, region: int, server: str, event: Event) -> None:
+        if isinstance(event, RelayDown):
+            self._open.pop(region, None)
+        self._on_event(region, server, event)
+
+    def _servers(self, region: int) -> list[DerpNode]:
+        known = self.regions.get(region)
+        return [each for each in known.nodes if not each.stun_only] if known else []

@@ -1,0 +1,66 @@
+"""What a node is told when it starts: its arguments and the two files they name.
+
+Everything wrong here is one line for a person and exit status 2; what the machine cannot do is 3.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+
+from node.keys import BadKey, NodePrivate
+from node.netmap import Netmap, NetmapError, parse_netmap
+
+BAD_INPUT, CANNOT_HERE = 2, 3
+PORT = 41641
+
+
+class Refused(Exception):
+    """One line, and the exit status that goes with it."""
+
+    def __init__(self, line: str, status: int) -> None:
+        super().__init__(line)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    netmap: str
+    key: str
+    tun: str
+    listen_port: int = PORT
+    control: str | None = None
+    ca: str | None = None
+    events: str = "-"
+    verbose: bool = False
+
+
+def read_key(path: str) -> NodePrivate:
+    try:
+        with open(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(4096)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"key {path}: {_why(error)}", BAD_INPUT) from None
+    if mode & 0o077:
+        print(f"node: key {path}: others may read it (mode {mode:04o})", file=sys.stderr)
+    try:
+        return NodePrivate.parse(text)
+    except BadKey as error:
+        raise Refused(f"key {path}: {error}", BAD_INPUT) from None
+
+
+def read_netmap(path: str) -> Netmap:
+    try:
+        with open(path) as file:
+            return parse_netmap(file.read())
+    except NetmapError as error:
+        raise Refused(f"{path}: {error}", BAD_INPUT) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{path}: {_why(error)}", BAD_INPUT) from None
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not text"
