@@ -1,0 +1,32 @@
+"""`python -m node up`: the arguments of a daemon."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from node.io.settings import PORT, Settings
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m node up", description="Run a node.")
+    parser.add_argument("--netmap", required=True, metavar="F", help="netmap.json; SIGHUP re-reads")
+    parser.add_argument("--key", required=True, metavar="F", help="this node's private key")
+    parser.add_argument("--tun", required=True, metavar="NAME", help="the interface to make")
+    parser.add_argument("--listen-port", type=_port, default=PORT, metavar="N", help="UDP; 0: any")
+    parser.add_argument("--control", metavar="F.sock", help="where to take requests")
+    parser.add_argument("--ca", metavar="F", help="trust these CAs for relays, not the system's")
+    parser.add_argument("--events", default="-", metavar="F", help="append events there (- stdout)")
+    parser.add_argument(
+        "--verbose", action="store_true", help="every ping and pong is an event too"
+    )
+    arguments = parser.parse_args(argv)
+    from node.io.daemon import run  # after the arguments are known to be good
+
+    return run(Settings(**vars(arguments)))
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 0xFFFF:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
