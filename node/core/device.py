@@ -25,7 +25,8 @@ from node.core.door import Door
 from node.core.limits import Limits
 from node.core.local import Local
 from node.core.noise import read_static, read_timestamp
-from node.core.peer import Peer, PeerConfig, PeerStatus
+from node.core.peer import Peer
+from node.core.peer_config import PeerConfig, PeerStatus
 from node.core.session import Session
 from node.keys import NodePrivate, NodePublic
 from node.wire import ip

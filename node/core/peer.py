@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from node.core.cookies import CookieJar
 from node.core.device_outputs import (
@@ -21,6 +20,7 @@ from node.core.device_outputs import (
     Source,
     Transmit,
 )
+from node.core.inner_packets import admit
 from node.core.keypairs import Keypairs
 from node.core.limits import INITIATION_INTERVAL, QUEUED_BATCHES, REKEY_AFTER_MESSAGES
 from node.core.local import Local
@@ -31,11 +31,9 @@ from node.core.noise import (
     create_initiation,
     create_response,
 )
+from node.core.peer_config import PeerConfig, PeerStatus
 from node.core.session import Session
 from node.core.timers import Timer, Timers
-from node.keys import NodePublic
-from node.wire import ip
-from node.wire.malformed import Malformed
 from node.wire.wireguard import (
     INITIATION_SIZE,
     KEEPALIVE_SIZE,
@@ -43,23 +41,6 @@ from node.wire.wireguard import (
     CookieReply,
     Response,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PeerConfig:
-    key: NodePublic
-    allowed_ips: tuple[str, ...]
-    preshared_key: bytes = bytes(32)
-    persistent_keepalive: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
-    key: NodePublic
-    last_handshake: float | None
-    rx_bytes: int
-    tx_bytes: int
-    has_session: bool
 
 
 class Peer:
@@ -286,30 +267,10 @@ class Peer:
         if session is self.keypairs.next:
             self._local.forget(self.keypairs.confirmed())
             outputs = self._completed(session, source, now) + self._flush(session, now)
-        packets = self._admit(opened.plaintexts)
+        packets = admit(opened.plaintexts, self, self._local.allowed_ips, self._counters)
         if packets:
             outputs.append(Deliver(self.key, packets, source))
         return outputs + self._renew_on_receive(now)
-
-    def _admit(self, plaintexts: list[bytes]) -> list[bytes]:
-        """Inner packets from addresses that are this peer's, without their padding."""
-        packets: list[bytes] = []
-        allowed: bytes | None = None  # the last address that was found to be: mostly the next one's
-        for plaintext in plaintexts:
-            if not plaintext:
-                continue
-            try:
-                address, length = ip.source(plaintext), ip.length(plaintext)
-            except Malformed:
-                self._counters["bad_inner_packet"] += 1
-                continue
-            if address != allowed:
-                if self._local.allowed_ips.lookup(address) is not self:
-                    self._counters["source_not_allowed"] += 1
-                    continue
-                allowed = address
-            packets.append(plaintext[:length])
-        return packets
 
     def _renew_on_receive(self, now: float) -> list[Output]:
         session = self.keypairs.current
