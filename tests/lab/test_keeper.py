@@ -1,0 +1,227 @@
+"""The keeper's promise: a lab is there whole, or not at all, whoever dies and whenever."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.client import Lab
+from lab.errors import BuildFailed, LabError
+from lab.model.plan import DaemonPlan, Ruleset
+from tests.lab.conftest import Up
+from tests.lab.plans import A, B, lasting, shell, two_hosts
+from tests.lab.traces import Traces, keeper, kill_keeper, machine_links, traces_of, wait_for_end
+
+HERE = Path(__file__).parent.parent.parent
+NAT = Ruleset("iptables", "*nat\n-A POSTROUTING -o node-b -j MASQUERADE\nCOMMIT\n", "a test")
+MOMENTS = ["3 namespaces", "2 wires", "addresses", "rules of middle", "daemons of node-a, node-b"]
+
+
+def test_a_killed_keeper_takes_everything_with_it(up: Up) -> None:
+    lab = up(two_hosts(lasting(A), lasting(B), rules=(NAT,)))
+    inside = lab.popen(A, ["sh", "-c", "echo here; exec sleep 1000"], stdout=subprocess.PIPE)
+    assert inside.stdout is not None
+    assert inside.stdout.readline() == b"here\n"
+    traces = traces_of(lab.folder)
+    assert len(traces.processes()) == 6  # keeper, its parent, two daemons, the command, its parent
+
+    kill_keeper(lab.folder)
+
+    assert inside.wait() == -signal.SIGKILL
+    assert traces.left() == {}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_keeper_killed_while_it_builds_leaves_nothing(state: Path, moment: str) -> None:
+    traces: list[Traces] = []
+
+    def kill_at_the_moment(said: str) -> None:
+        if said.startswith(moment):
+            traces.append(traces_of(state / "two"))
+            os.kill(keeper(state / "two"), signal.SIGKILL)
+
+    # Without a daemon that never becomes ready the keeper could win the race.
+    plan = two_hosts(lasting(A), shell(B, "sleep 1000"), rules=(NAT,))
+    with pytest.raises(BuildFailed, match="the keeper ended without a word"):
+        Lab.up(plan, progress=kill_at_the_moment)
+
+    [then] = traces
+    assert then.left() == {}
+    assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_starter_that_goes_away_takes_the_lab_with_it(
+    state: Path, moment: str, number: signal.Signals
+) -> None:
+    with _starting() as starter:
+        assert starter.stdout is not None
+        for line in starter.stdout:
+            if line.startswith(moment):
+                break
+        traces = traces_of(state / "two")
+        ends = os.pidfd_open(keeper(state / "two"))
+
+        starter.send_signal(number)
+
+        starter.wait(10)
+        assert select.select([ends], [], [], 10)[0]
+        os.close(ends)
+        if number == signal.SIGKILL:
+            wait_for_end(state / "two")
+
+    assert traces.left() == {}
+    assert Lab.running() == []
+    assert list(state.iterdir()) == []
+
+
+def test_ctrl_c_has_cleared_up_when_it_returns(state: Path) -> None:
+    with _starting() as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "3 namespaces\n"
+
+        starter.send_signal(signal.SIGINT)
+
+        assert starter.wait(10) == -signal.SIGINT
+    assert list(state.iterdir()) == []
+
+
+def test_a_daemon_that_dies_at_the_start_fails_the_lab(state: Path) -> None:
+    plan = two_hosts(lasting(A), shell(B, "echo port in use >&2; exit 3"))
+
+    with pytest.raises(BuildFailed) as failure:
+        Lab.up(plan)
+
+    assert str(failure.value) == (
+        "node-b: its command ended at the start (exit status 3)\nport in use"
+    )
+    assert list(state.iterdir()) == []
+
+
+def test_a_daemon_without_a_program_fails_the_lab(state: Path) -> None:
+    plan = two_hosts(DaemonPlan(B, "command", {"argv": ["no-such-daemon"]}))
+
+    with pytest.raises(BuildFailed, match="node-b: command does not start: No such file or dir"):
+        Lab.up(plan)
+
+    assert list(state.iterdir()) == []
+
+
+def test_rules_that_do_not_load_are_named_with_router_line_and_words(state: Path) -> None:
+    text = "*filter\n-A FORWARD -j ACCEPT\n-A FORWARD -m nonsense -j ACCEPT\nCOMMIT\n"
+
+    with pytest.raises(BuildFailed, match="middle: its iptables rules do not load") as failure:
+        Lab.up(two_hosts(rules=(Ruleset("iptables", text, "a test"),)))
+
+    assert "nonsense" in str(failure.value)
+    assert list(state.iterdir()) == []
+
+
+def test_nftables_rules_that_do_not_load_are_named_too(state: Path) -> None:
+    text = "table ip t {\n  chain c {\n    nonsense\n  }\n}\n"
+
+    with pytest.raises(BuildFailed, match=r"middle: its nftables .* line 3 \(nonsense\)"):
+        Lab.up(two_hosts(rules=(Ruleset("nftables", text, "a test"),)))
+
+
+def test_a_folder_that_somebody_else_is_just_filling_is_left_alone(state: Path) -> None:
+    with _starting() as starter:
+        assert starter.stdout is not None
+        for line in starter.stdout:
+            if line.startswith("daemons"):
+                break
+
+        with pytest.raises(LabError, match="two is just being brought up by another command"):
+            Lab.up(two_hosts(lasting(A), shell(B, "sleep 1000"), rules=(NAT,)))
+
+        starter.send_signal(signal.SIGINT)
+        starter.wait(10)
+
+
+def test_the_machines_own_network_is_never_touched(up: Up) -> None:
+    before = machine_links()
+
+    lab = up(two_hosts(lasting(A), rules=(NAT,)))
+
+    assert machine_links() == before
+    lab.down()
+    assert machine_links() == before
+
+
+@pytest.fixture
+def nobody() -> Iterator[list[str]]:
+    """What makes a Python run as a user without rights, if this machine lets it have a lab."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    home = tempfile.mkdtemp(prefix="nobody-", dir="/tmp")
+    os.chown(home, 65534, 65534)
+    try:
+        become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env"]
+        become += [f"PUNCHLAB_STATE={home}/state", f"PYTHONPATH={sysconfig.get_path('purelib')}"]
+        yield [*become, _python_for(become)]
+    finally:
+        shutil.rmtree(home)
+
+
+def _python_for(become: list[str]) -> str:
+    """A Python that this user may run: ours may be in somebody's closed home."""
+    seen = ""
+    for python in (sys.executable, "/usr/bin/python3"):
+        look = [*become, python, "-m", "lab.world.preflight", "--json"]
+        done = subprocess.run(look, cwd=HERE, capture_output=True, text=True, check=False)
+        can = {one["name"]: one["ok"] for one in json.loads(done.stdout or "[]")}
+        if can.get("user namespaces"):
+            return python
+        seen += done.stdout + done.stderr
+    pytest.skip(f"no user namespaces for others here: {seen}")
+
+
+def test_a_user_without_rights_can_do_it_all(nobody: list[str]) -> None:
+    script = (
+        "from tests.lab.plans import *\n"
+        "from tests.lab.test_keeper import *\n"
+        "lab = Lab.up(two_hosts(lasting(A), rules=(NAT,)))\n"
+        "print(lab.run(A, [*PING, B]).returncode, lab.unplug(B))\n"
+        "print(lab.run('middle', ['iptables', '-t', 'nat', '-S', 'POSTROUTING']).stdout.split())\n"
+        "lab.down()\n"
+        "print(Lab.running())\n"
+    )
+
+    done = subprocess.run(
+        [*nobody, "-c", script], cwd=HERE, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines() == [
+        "0 ['node-b/eth0 to middle/node-b']",
+        "['-P', 'POSTROUTING', 'ACCEPT', '-A', 'POSTROUTING', '-o', 'node-b', '-j', 'MASQUERADE']",
+        "[]",
+    ], done.stderr
+
+
+def _starting() -> subprocess.Popen[str]:
+    """Another process that brings up a lab which never becomes ready, and prints its progress."""
+    script = (
+        "from tests.lab.test_keeper import *\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "plan = two_hosts(lasting(A), shell(B, 'sleep 1000'), rules=(NAT,))\n"
+        "Lab.up(plan, progress=lambda said: print(said, flush=True))\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=HERE,
+    )

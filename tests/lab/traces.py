@@ -1,0 +1,75 @@
+"""What a lab could leave behind, and a look at whether it did."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Traces:
+    """By what a lab can be known from outside: its folder, its PID namespace, the machine's links."""
+
+    folder: Path
+    pid_namespace: str
+    links: frozenset[str]
+
+    def processes(self) -> list[str]:
+        """All in the lab's PID namespace, and all that name its folder."""
+        return [
+            process.name
+            for process in Path("/proc").iterdir()
+            if process.name.isdigit() and self._belongs(process)
+        ]
+
+    def mounts(self) -> list[str]:
+        table = Path("/proc/self/mountinfo").read_text().splitlines()
+        return [line for line in table if str(self.folder) in line]
+
+    def left(self) -> dict[str, object]:
+        """Empty when nothing is."""
+        found = {
+            "processes": self.processes(),
+            "mounts": self.mounts(),
+            "links": machine_links() ^ self.links,
+        }
+        return {kind: what for kind, what in found.items() if what}
+
+    def _belongs(self, process: Path) -> bool:
+        try:
+            if os.readlink(process / "ns/pid_for_children") == self.pid_namespace:
+                return True
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            return str(self.folder).encode() in words
+        except OSError:
+            return False
+
+
+def traces_of(folder: Path) -> Traces:
+    """Of a lab whose keeper is alive."""
+    return Traces(folder, os.readlink(f"/proc/{keeper(folder)}/ns/pid"), machine_links())
+
+
+def machine_links() -> frozenset[str]:
+    return frozenset(os.listdir("/sys/class/net"))
+
+
+def keeper(folder: Path) -> int:
+    return int((folder / "pid").read_text())
+
+
+def kill_keeper(folder: Path) -> None:
+    """SIGKILL, and the wait until its parent has let go of the folder too."""
+    os.kill(keeper(folder), signal.SIGKILL)
+    wait_for_end(folder)
+
+
+def wait_for_end(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    finally:
+        os.close(fd)
