@@ -46,6 +46,7 @@ class Answers:
     def handlers(self) -> dict[str, Handler]:
         return {
             "status": self._status,
+            "path": self._path,
             "enter": self._enter,
             "ping_argv": self._ping_argv,
             "unplug": lambda q: Answer({"wires": self._cables.unplug(self._machine(q).name)}),
@@ -69,6 +70,10 @@ class Answers:
             fds["net"] = self._world.namespaces[machine].fd
             fds["mnt"] = self._supervisor.mounts_of(machine)
         return Answer({"kinds": list(fds), "path": str(mounts.BIN)}, tuple(fds.values()))
+
+    def _path(self, question: Question) -> Answer:
+        host, peer = self._machine(question).name, self._machine(question, "peer").name
+        return Answer(self._record.path(host, peer))
 
     def _ping_argv(self, question: Question) -> Answer:
         host, peer = self._machine(question).name, self._machine(question, "peer").name

@@ -135,7 +135,9 @@ class Keeper:
     def _turn(self, until: float | None) -> None:
         wait = None if until is None else max(0.0, until - time.monotonic())
         for key, events in self._selector.select(wait):
-            key.data(events)
+            # What came earlier in this round may have closed it.
+            if self._selector.get_map().get(key.fd) == key:
+                key.data(events)
 
     def _watch_signals(self) -> None:
         reading, writing = socket.socketpair()

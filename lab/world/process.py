@@ -25,6 +25,7 @@ class Process:
     popen: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     restart_wanted: bool = False
+    has_more: bool = False  # its stdout is open, as far as we know
     _rest: bytes = field(default=b"", repr=False)
 
     @property
@@ -58,6 +59,7 @@ class Process:
         self.popen = start(run)
         os.set_blocking(self.stdout.fileno(), False)
         self._rest = b""
+        self.has_more = True
         self.state = "starting"
 
     def read_lines(self) -> Iterator[str]:
@@ -69,9 +71,11 @@ class Process:
 
     def _read(self) -> bytes:
         try:
-            return os.read(self.stdout.fileno(), _CHUNK)
+            chunk = os.read(self.stdout.fileno(), _CHUNK)
         except BlockingIOError:
             return b""
+        self.has_more = bool(chunk)
+        return chunk
 
     def log_tail(self, lines: int) -> str:
         try:

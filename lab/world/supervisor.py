@@ -165,16 +165,22 @@ class Supervisor:
             self._tell(process, "ready")
 
     def _listen(self, process: Process, _: int = 0) -> None:
+        if not process.has_more:
+            return
         for line in process.read_lines():
             event = process.daemon.event(line)
             if event is not None:
                 self._record.add_from(process.host, event)
             if process.state == "starting" and process.daemon.says_ready(line, event):
                 self._tell(process, "ready")
+        if not process.has_more:
+            self._selector.unregister(process.stdout)
 
     def _ended(self, process: Process, status: int) -> None:
         self._listen(process)  # its last words
-        self._selector.unregister(process.stdout)
+        if process.has_more:  # a child of its own holds the other end
+            self._selector.unregister(process.stdout)
+            process.has_more = False
         process.stdout.close()
         assert process.popen is not None
         process.popen.returncode = status  # we took it, so nobody else can
