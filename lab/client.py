@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import starting, state, stopping, watching
-from lab.ask import ask, ask_for_fds
+from lab.ask import SOCKET, ask, ask_for_fds
 from lab.errors import BadRequest, LabError, NoPath, NoSuchLab
 from lab.model.plan import Plan
 
@@ -100,7 +100,7 @@ class Lab:
                 f"{self.name} is up already, with another plan",
                 f"lab.down {self.name} first, or give this one another --name",
             )
-        if not ask(self.folder, "status")["ready"]:
+        if not (self.folder / SOCKET).exists() or not ask(self.folder, "status")["ready"]:
             raise LabError(f"{self.name} is just being brought up by another command")
         progress(f"{self.name} is up already")
         return self
@@ -145,8 +145,6 @@ class Lab:
 
     def wait_for_path(self, a: str, b: str, kind: str, within: float) -> None:
         """Returns when the path from a to b is of this kind; NoPath after `within` seconds."""
-        self._check_host(a)
-        self._check_host(b)
         now = self._path(a, b)
         if now == kind:
             return
@@ -158,9 +156,8 @@ class Lab:
         raise NoPath(f"{a} has no {kind} path to {b} after {within:g} s; it is: {now}")
 
     def _path(self, a: str, b: str) -> str:
-        return next(
-            (p["kind"] for p in self.status()["paths"] if (p["from"], p["to"]) == (a, b)), "none"
-        )
+        kind: str = ask(self.folder, "path", host=a, peer=b)["kind"]
+        return kind
 
     # --- running things inside
 

@@ -92,11 +92,12 @@ def _listen(ours: socket.socket, folder: Path, progress: Callable[[str], None]) 
             else:
                 ours.sendall(HEARD)
                 return
-    raise _ended_silently(_tail(folder))
+    raise _ended_silently(folder)
 
 
-def _ended_silently(log: str) -> LabError:
-    if "unshare" in log:
+def _ended_silently(folder: Path) -> LabError:
+    log = _tail(folder)
+    if not (folder / "pid").exists():  # it did not come as far as to write it
         return CannotHere(
             f"namespaces cannot be made here: {log}", "lab.doctor says what this machine lacks"
         )
