@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from node.core.relay_link import ClientConnected, ClientGone
 from node.core.relay_server import RelayServer
@@ -49,6 +49,7 @@ class Settings:
     pin: str | None
     derp_key: NodePrivate
     stun_port: int | None
+    tap: BinaryIO | None
 
 
 class Derper:
@@ -60,7 +61,9 @@ class Derper:
         self._events = EventLog(loop, sys.stdout.fileno(), settings.hostname)
         sockets = [_take_port(endpoint) for endpoint in settings.listen]
         self._stun = _take_stun_ports(loop, settings)
-        self._listener = RelayListener(loop, self.server, settings.context, sockets, self._note)
+        self._listener = RelayListener(
+            loop, self.server, settings.context, sockets, self._note, settings.tap
+        )
         self._events.write("ready", self._description(settings, sockets))
 
     def stop(self) -> None:
@@ -136,6 +139,10 @@ def arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--stun-port", type=int, default=STUN, metavar="N", help="UDP port; 0 for none (3478)"
     )
+    parser.add_argument(
+        "--tap", type=Path, metavar="F",
+        help="write all that clients send to F, as the relay sees it behind TLS: for proofs",
+    )  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -149,7 +156,8 @@ def settings_from(args: Namespace) -> Settings:
     if not 0 <= args.stun_port <= 0xFFFF:
         raise Refused(f"--stun-port {args.stun_port}: not a port", BAD_INPUT)
     context, pin = (None, None) if args.plain_http else _tls(args, private)
-    return Settings(args.hostname, endpoints, context, pin, private, args.stun_port or None)
+    stun_port, tap = args.stun_port or None, _tap(args.tap)
+    return Settings(args.hostname, endpoints, context, pin, private, stun_port, tap)
 
 
 def _endpoints(texts: Sequence[str]) -> tuple[Endpoint, ...]:
@@ -159,6 +167,13 @@ def _endpoints(texts: Sequence[str]) -> tuple[Endpoint, ...]:
         raise Refused(f"--listen: {problem}", BAD_INPUT) from None
     everywhere = "::" if os.path.exists("/proc/net/if_inet6") else "0.0.0.0"
     return given or (Endpoint(everywhere, HTTPS),)
+
+
+def _tap(path: Path | None) -> BinaryIO | None:
+    try:
+        return None if path is None else path.open("wb", buffering=0)
+    except OSError as error:
+        raise Refused(f"--tap {path}: {error.strerror}", BAD_INPUT) from None
 
 
 def _tls(args: Namespace, derp_key: NodePrivate) -> tuple[ssl.SSLContext, str | None]:

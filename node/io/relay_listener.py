@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from node.core.relay_link import (
     ClientConnected,
@@ -59,7 +60,10 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 class RelayListener:
-    """`aside` gets what is not about bytes on these sockets. No TLS without a context."""
+    """`aside` gets what is not about bytes on these sockets. No TLS without a context.
+
+    `tap` gets every byte that clients send, after TLS: what a relay could read, if it wanted to.
+    """
 
     def __init__(
         self,
@@ -68,8 +72,10 @@ class RelayListener:
         context: ssl.SSLContext | None,
         listeners: Sequence[socket.socket],
         aside: Callable[[Aside], None],
+        tap: BinaryIO | None = None,
     ) -> None:
         self.server = server
+        self._tap = tap
         self._loop, self._context, self._aside = loop, context, aside
         self._listeners = list(listeners)
         self._channels: dict[Link, Channel] = {}
@@ -200,6 +206,8 @@ class RelayListener:
         self._view[:rest] = channel.rest
         size, state = channel.read(self._view, rest, rest + READ_SIZE)
         channel.rest = b""
+        if self._tap is not None:
+            self._tap.write(self._view[rest:size])
         self._receive(channel, size)
         if channel.link not in self._channels:
             return
