@@ -39,7 +39,9 @@ def captured(
 
 
 def sniff(net: Net, machine: str, file: Path, words: str) -> subprocess.Popen[str]:
-    argv = ["tcpdump", "-i", "any", "-U", "-n", "-Z", "root", "-w", str(file), *words.split()]
+    # Immediate mode: a packet is in the file as soon as it was seen, not when a buffer is full.
+    argv = ["tcpdump", "-i", "any", "--immediate-mode", "-U", "-n", "-Z", "root"]
+    argv += ["-w", str(file), *words.split()]
     process = net.lab.popen(machine, argv, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = []
