@@ -33,7 +33,9 @@ IDLE_CLOSE = 60.0  # seconds since the last packet sent; never the home
 BACKOFF_FIRST, BACKOFF_MOST = 0.1, 5.0  # seconds, doubling between
 BACKOFF_REFUSED = 30.0  # it will fail again until somebody changes something: a wrong certificate
 SLOW_DIAL = 1.0  # seconds; longer than that, another region is tried as home meanwhile
-STABLE = 5.0  # seconds up before a region that had failed is trusted to be home again
+STABLE = 8.0  # seconds up before a region that had failed is home again: by then, longer than the
+# longest back-off, its other clients are back as well
+STALE = 3.0  # seconds in the queue; what is older the application has sent again or given up
 UNANSWERED = 2.0  # seconds of sending without hearing anything: ask whether the relay is alive
 
 
@@ -65,7 +67,9 @@ State: TypeAlias = Idle | Dialling | Up | Waiting
 class _Relay:
     region: int
     state: State = field(default_factory=Idle)
-    queue: deque[tuple[NodePublic, bytes]] = field(default_factory=lambda: deque(maxlen=QUEUE))
+    queue: deque[tuple[NodePublic, bytes, float]] = field(
+        default_factory=lambda: deque(maxlen=QUEUE)
+    )
     failures: int = 0
     used: float = float("-inf")
     unanswered_since: float | None = None
@@ -141,7 +145,7 @@ class Relays:
             return [SendRelay(region, peer, packets)]
         overflow = len(relay.queue) + len(packets) - QUEUE
         self.counters["queue_dropped"] += max(0, overflow)
-        relay.queue.extend((peer, packet) for packet in packets)
+        relay.queue.extend((peer, packet, now) for packet in packets)
         return self._dial(relay, now) if isinstance(relay.state, Idle) else []
 
     def heard(self, region: int) -> None:
@@ -157,8 +161,9 @@ class Relays:
         relay.state = Up(now)
         relay.unanswered_since, relay.probed = None, False
         actions: list[Action] = [PreferRelay(region, True)] if region == self.home else []
-        for peer, waiting in groupby(relay.queue, key=itemgetter(0)):
-            actions.append(SendRelay(region, peer, [packet for _, packet in waiting]))
+        fresh = [each for each in relay.queue if now < each[2] + STALE]
+        for peer, waiting in groupby(fresh, key=itemgetter(0)):
+            actions.append(SendRelay(region, peer, [packet for _, packet, _ in waiting]))
         relay.queue.clear()
         return actions + self._settle_home(now)
 
