@@ -68,6 +68,7 @@ class DiscoTalk:
                     if isinstance(path, Direct):
                         actions += _told(peer, "direct", str(path.endpoint), why, rtt)
                     else:
+                        self._surroundings.doubt(now)
                         actions += self.tell_relayed(peer, why, now)
         return actions
 

@@ -7,6 +7,7 @@ relay is chosen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,6 +18,8 @@ from node.core.actions import Event, SendUdp
 from node.core.netcheck import Netcheck, Report
 from node.core.own_endpoints import OwnEndpoints
 from node.wire.endpoint import Endpoint
+
+DOUBT_GAP = 5.0  # seconds between checks that dying paths ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,13 @@ class Surroundings:
         self._told: frozenset[Endpoint] = frozenset()
         self.codes: Mapping[int, str] = {}  # what people call the regions
 
+        self._checked_at = -math.inf
+        self._check_at = math.inf
+
     @property
     def deadline(self) -> float | None:
-        return self._netcheck.deadline
+        times = (self._netcheck.deadline, self._check_at if self._check_at < math.inf else None)
+        return min((each for each in times if each is not None), default=None)
 
     @property
     def report(self) -> Report | None:
@@ -71,8 +78,13 @@ class Surroundings:
         self._own.forget_learned()
         return [*self._changes(now), *self.check(now)]
 
+    def doubt(self, now: float) -> None:
+        """A path has died: perhaps our NAT shows us elsewhere now. Asked at the next tick."""
+        self._check_at = min(self._check_at, max(now, self._checked_at + DOUBT_GAP))
+
     def check(self, now: float) -> list[News]:
         """Ask the servers, now."""
+        self._checked_at, self._check_at = now, math.inf
         return self._perform(self._netcheck.start(self._servers, now), now)
 
     def set_active(self, active: bool, now: float) -> list[News]:
@@ -90,7 +102,8 @@ class Surroundings:
         return self._changes(now)
 
     def tick(self, now: float) -> list[News]:
-        return self._perform(self._netcheck.tick(now), now)
+        checked = self.check(now) if now >= self._check_at else []
+        return [*checked, *self._perform(self._netcheck.tick(now), now)]
 
     def _perform(self, outputs: Sequence[netcheck.Output], now: float) -> list[News]:
         news: list[News] = []
