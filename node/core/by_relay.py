@@ -15,7 +15,7 @@ from node.core.mesh_peer import MeshPeer
 from node.core.relays import Relays
 from node.keys import NodePublic
 
-GONE = 30.0  # seconds that a relay's word "not here" is believed, if there is another relay
+GONE = 10.0  # seconds that a relay's word "not here" is believed, if there is another relay
 SEARCH_AFTER = 2  # initiations without an answer
 
 
@@ -40,8 +40,9 @@ class ByRelay:
             return [home]
         if heard is not None and self._relays.is_up(heard) and not self._is_gone(peer, heard, now):
             return [heard]
-        others = [each for each in self._relays.up if not self._is_gone(peer, each, now)]
-        return others or ([home] if home in self._relays.regions else self._relays.regions[:1])
+        up = self._relays.up
+        others = [each for each in up if not self._is_gone(peer, each, now)]
+        return others or up or ([home] if home in self._relays.regions else self._relays.regions)
 
     def send(self, peer: MeshPeer, packets: Sequence[bytes], now: float) -> list[Action]:
         actions: list[Action] = []

@@ -64,12 +64,14 @@ class Mesh:
         self._talk = DiscoTalk(self.public, disco, random, self.surroundings, self._by_relay)
         self._announced_home: int | None = None
         self._active_until: float | None = None  # of any peer; None when all are idle
+        self.asks = self._talk.asks
+        self.disco_key = self._talk.box.public
         self._courier = Courier(self._talk, self._by_relay)
         self.roster = Roster(self.public, self._talk.box, random=random, mtu=mtu)
 
     @property
     def deadline(self) -> float | None:
-        owners = (self.device, self.relays, self.surroundings, self._talk.asks)
+        owners = (self.device, self.relays, self.surroundings, self.asks)
         paths = (peer.paths.deadline for peer in self.roster)
         times = chain((owner.deadline for owner in owners), (self._active_until,), paths)
         return min((time for time in times if time is not None), default=None)
@@ -198,13 +200,13 @@ class Mesh:
         if home == self._announced_home or home is None or not self.relays.is_up(home):
             return []
         self._announced_home = home
-        return self._call_active(now)
+        return self._call_peers(now)
 
-    def _call_active(self, now: float) -> list[Action]:
+    def _call_peers(self, now: float) -> list[Action]:
         return [
             action
             for peer in self.roster
-            if peer.is_active(now)
+            if peer.cares(now)
             for action in self._talk.call(peer, now)
         ]
 
@@ -213,7 +215,7 @@ class Mesh:
     def ping(self, ask: int, key: NodePublic, now: float) -> list[Action]:
         """`Answered` follows, if anything does. Counts as use of the path and starts the search."""
         peer = self.roster[key]
-        self._talk.asks.open(ask, key, now)
+        self.asks.open(ask, key, now)
         actions = self._use(peer, now)
         actions += self._perform(self.device.initiate(key, now), None, now)
         return actions + self._talk.ask(ask, peer, now)
@@ -229,12 +231,12 @@ class Mesh:
     def tick(self, now: float) -> list[Action]:
         actions = self._perform(self.device.tick(now), None, now)
         actions += [*self.relays.tick(now), *self._announce_home(now)]
-        actions += self._settle(self.surroundings.tick(now), now)
         for peer in self.roster:
             due = peer.paths.deadline
             if due is not None and due <= now:
                 actions += self._talk.perform(peer, peer.paths.tick(now), now)
-        self._talk.asks.tick(now)
+        actions += self._settle(self.surroundings.tick(now), now)
+        self.asks.tick(now)
         return actions + self._note_idleness(now)
 
     # --- what the device wants ---
@@ -271,7 +273,7 @@ class Mesh:
         return [*actions, WriteTun(packets)] if packets else actions
 
     def _heard(self, peer: MeshPeer, source: Source, now: float) -> list[Action]:
-        peer.unanswered = 0
+        peer.heard(now)
         endpoint = source if isinstance(source, Endpoint) else None
         if peer.is_plain:
             peer.roamed = endpoint or peer.roamed
@@ -288,7 +290,7 @@ class Mesh:
         ends = self.roster.ends(peer)
         if ends is None or peer.is_plain:
             return actions
-        advertisement = pack_advertisement(self._talk.box.public, *ends)
+        advertisement = pack_advertisement(self.disco_key, *ends)
         for output in self.device.send([advertisement], now):
             if isinstance(output, Transmit):
                 actions += self._courier.send_quietly(peer, output.datagrams, None, now)
@@ -308,7 +310,7 @@ class Mesh:
             actions += self._talk.perform(peer, restart(now), now)
         else:  # the peer wants something of us: let it know at once where we can be reached
             actions += self._talk.call(peer, now)
-        for ask in self._talk.asks.unsent(peer.key):
+        for ask in self.asks.unsent(peer.key):
             actions += self._talk.ask(ask, peer, now)
         return actions
 
@@ -359,7 +361,7 @@ class Mesh:
         for each in news:
             match each:
                 case EndpointsChanged(_, is_news):
-                    actions += self._call_active(now) if is_news else []
+                    actions += self._call_peers(now) if is_news else []
                 case RegionsRanked(best_first):
                     actions += [*self.relays.prefer(best_first, now), *self._announce_home(now)]
                 case _:

@@ -10,7 +10,7 @@ from node.keys import DiscoPublic, NodePublic
 from node.netmap import Peer
 from node.wire.endpoint import Endpoint
 
-ACTIVE = 45.0  # seconds after the last packet sent that a peer counts as in use
+ACTIVE = 45.0  # seconds after the last packet that a peer counts as in use
 REPAIR_GAP = 5.0  # seconds between attempts to bring two ends together that know too little
 
 
@@ -20,6 +20,7 @@ class MeshPeer:
     paths: Paths
     disco: DiscoPublic | None
     active_until: float = float("-inf")
+    heard_until: float = float("-inf")  # as long, but since anything authenticated came
     unanswered: int = 0  # initiations sent since anything authenticated was heard
     heard_region: int | None = None  # the relay through which it last reached us
     gone: dict[int, float] = field(default_factory=dict)  # relays that do not know it, until when
@@ -46,6 +47,14 @@ class MeshPeer:
 
     def is_active(self, now: float) -> bool:
         return now < self.active_until
+
+    def cares(self, now: float) -> bool:
+        """One of us wants something of the other: where we are is news to it."""
+        return now < self.active_until or now < self.heard_until
+
+    def heard(self, now: float) -> None:
+        self.unanswered = 0
+        self.heard_until = now + ACTIVE
 
     def used(self, now: float) -> None:
         self.active_until = now + ACTIVE

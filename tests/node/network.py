@@ -99,6 +99,7 @@ class Network:
         self.dice = random.Random(seed)
         self.one_way = one_way
         self.relay_one_way = one_way  # from a node to a relay
+        self.far: dict[tuple[str, int], float] = {}  # (node, region): one way, where it differs
         self.loss = 0.0  # of UDP
         self.machines: dict[str, Machine] = {}
         self.relays: dict[int, Relay] = {}
@@ -285,7 +286,8 @@ class Network:
                 if sender.nat is not None:
                     inside = sender.nat.inbound(source, to, self.now)
                 if inside is not None:
-                    self._later(self.one_way, sender, self._deliver(sender, answer, to))
+                    there_and_back = 2 * self._distance(sender, relay.region) - self.one_way
+                    self._later(there_and_back, sender, self._deliver(sender, answer, to))
         for machine in self.machines.values():
             inside = machine.endpoint if machine.nat is None and to == machine.endpoint else None
             if machine.nat is not None and to.address == machine.nat.address:
@@ -297,6 +299,9 @@ class Network:
         return lambda: self.perform(machine, machine.mesh.receive_udp([datagram], source, self.now))
 
     # --- relays ---
+
+    def _distance(self, machine: Machine, region: int) -> float:
+        return self.far.get((machine.name, region), self.relay_one_way)
 
     def _connect(self, machine: Machine, region: int) -> None:
         assert region not in machine.connections, "dialled twice"
@@ -313,7 +318,7 @@ class Network:
             actions = machine.mesh.relay_connected(region, self.now, relay.code)
             self.perform(machine, actions)
 
-        self._later(4 * self.relay_one_way, machine, dialled)
+        self._later(4 * self._distance(machine, region), machine, dialled)
 
     def _lost(self, machine: Machine, region: int, why: str) -> Callable[[], None]:
         def lose() -> None:
@@ -345,7 +350,9 @@ class Network:
         if relay.keeps:
             relay.carried += [(self.now, each) for each in packets]
         self._later(
-            self.relay_one_way, machine, lambda: self._forward(machine, relay, peer, list(packets))
+            self._distance(machine, region),
+            machine,
+            lambda: self._forward(machine, relay, peer, list(packets)),
         )
 
     def _forward(
@@ -361,7 +368,7 @@ class Network:
         if (to.name, relay.region) in self.cut_relays:
             return
         self._later(
-            self.relay_one_way,
+            self._distance(to, relay.region),
             to,
             lambda: self.perform(
                 to, to.mesh.receive_relay(relay.region, machine.key, packets, self.now)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.node.nat_model import Nat, port_restricted, symmetric
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.core.disco import DiscoBox
+from node.keys import DiscoPrivate
+from node.netmap import Netmap
+from node.wire.disco import Ping
+from node.wire.endpoint import Endpoint
+from tests.node.nat_model import Nat, full_cone, port_restricted, symmetric
 from tests.node.network import Machine, Network
 
 
@@ -63,3 +71,286 @@ def test_two_symmetric_nats_stay_on_the_relay() -> None:
     sent = stream(net, a, b, 1000)
     assert payloads(b) == sent
     assert (a.history(b), b.history(a)) == (["relay"], ["relay"])
+
+
+def test_one_symmetric_nat_and_an_open_one_meet_directly() -> None:
+    net, a, b = pair(symmetric("203.0.113.10"), full_cone("203.0.113.20"))
+    net.send(a, b, b"hello")
+    net.run_until(lambda: a.kind(b) == "direct" and b.kind(a) == "direct", within=5.0)
+
+
+def test_two_nodes_in_one_lan_use_the_lan() -> None:
+    nat = port_restricted("203.0.113.10")
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=nat)
+    b = net.add_node("node-b", "100.64.2.20", address="192.168.1.20", nat=nat)
+    net.start()
+    net.send(a, b, b"hello")
+    net.run_until(lambda: a.kind(b) == "direct" and b.kind(a) == "direct", within=1.0)
+    assert a.events_of("path")[-1].fields["via"] == "192.168.1.20:41641"
+
+
+# --- a direct path dies, and comes back ---
+
+
+def direct_pair() -> tuple[Network, Machine, Machine]:
+    net, a, b = pair(port_restricted("203.0.113.10"), port_restricted("203.0.113.20"))
+    stream(net, a, b, 50)
+    assert (a.kind(b), b.kind(a)) == ("direct", "direct")
+    return net, a, b
+
+
+def test_a_direct_path_that_dies_silently_is_back_on_the_relay_within_a_second() -> None:
+    net, a, b = direct_pair()
+    died = net.now
+    net.cut_direct(a, b)
+    before = len(b.received)
+    stream(net, a, b, 300)
+    first = b.received[before][0]
+    assert first - died < 1.0
+    assert a.kind(b) == "relay"
+    assert len(set(payloads(b)[before:])) == len(payloads(b)[before:])  # mirrored, but not doubled
+
+
+def test_a_direct_path_that_dies_one_way_is_left_as_well() -> None:
+    net, a, b = direct_pair()
+    net.cut.add(("node-a", "node-b"))
+    died, before = net.now, len(b.received)
+    for number in range(200):  # both ends talk: what arrives from b says nothing of our own way
+        net.at(net.now + number * 0.01, partial(net.send, a, b, b"to b"))
+        net.at(net.now + number * 0.01, partial(net.send, b, a, b"to a"))
+    net.run(2.0)
+    assert b.received[before][0] - died < 2.0
+    assert a.kind(b) == "relay"
+
+
+def test_a_repaired_direct_path_is_used_again_within_three_seconds() -> None:
+    net, a, b = direct_pair()
+    net.cut_direct(a, b)
+    stream(net, a, b, 1000)
+    assert a.kind(b) == "relay"
+    net.mend_direct(a, b)
+    mended = net.now
+    for number in range(400):
+        net.at(net.now + number * 0.01, partial(net.send, a, b, b"more"))
+    net.run_until(lambda: a.kind(b) == "direct", within=3.0)
+    assert net.now - mended < 3.0
+    assert a.history(b) == ["relay", "direct", "relay", "direct"]
+
+
+def test_a_nat_that_reboots_costs_a_moment_only() -> None:
+    net, a, b = direct_pair()
+    assert a.nat is not None
+    a.nat.reboot()
+    before = len(b.received)
+    sent = stream(net, a, b, 1000)
+    arrived = len(b.received) - before
+    assert arrived > len(sent) - 100  # less than a second of them is lost
+    assert (a.kind(b), b.kind(a)) == ("direct", "direct")
+
+
+# --- relays come and go ---
+
+
+def test_the_relay_may_go_when_the_path_is_direct() -> None:
+    net, a, b = direct_pair()
+    net.kill(net.relays[900])
+    before = len(b.received)
+    sent = stream(net, a, b, 300)
+    assert payloads(b)[before:] == sent
+    assert a.history(b) == ["relay", "direct"]
+
+
+def test_a_relay_that_comes_back_is_found_again() -> None:
+    net, a, b = pair(symmetric("203.0.113.10"), symmetric("203.0.113.20"))
+    stream(net, a, b, 50)
+    net.kill(net.relays[900])
+    net.run(60.0)
+    net.revive(net.relays[900])
+    net.run(6.5)  # the back-off is at most 5 s
+    before = len(b.received)
+    sent = stream(net, a, b, 50)
+    assert payloads(b)[before:][-50:] == sent
+
+
+def test_packets_for_a_relay_that_is_not_up_yet_wait_in_a_short_queue() -> None:
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=symmetric("203.0.113.1"))
+    b = net.add_node("node-b", "100.64.2.20", address="192.168.2.20", nat=symmetric("203.0.113.2"))
+    for machine in (a, b):
+        net.boot(machine)
+    net.send(a, b, b"at once")  # nothing is connected yet
+    net.run(1.0)
+    assert payloads(b) == [b"at once"]
+
+
+def test_the_second_region_takes_over_when_the_first_dies() -> None:
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    net.add_relay(901, "fra", "198.51.100.2")
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=symmetric("203.0.113.1"))
+    b = net.add_node("node-b", "100.64.2.20", address="192.168.2.20", nat=symmetric("203.0.113.2"))
+    net.start()
+    stream(net, a, b, 50)
+    died, before = net.now, len(b.received)
+    net.kill(net.relays[900])
+    for number in range(300):
+        net.at(net.now + number * 0.01, partial(net.send, a, b, b"%06d" % number))
+    net.run(4.0)
+    assert b.received[before][0] - died < 2.0
+    assert (a.mesh.status(net.now).home, b.mesh.status(net.now).home) == ("fra", "fra")
+
+    net.revive(net.relays[900])
+    before = len(b.received)
+    sent = stream(net, a, b, 2000)
+    assert payloads(b)[before:] == sent
+    assert a.mesh.status(net.now).home == "nyc"
+
+
+def test_nodes_at_different_homes_reach_each_other() -> None:
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    net.add_relay(901, "fra", "198.51.100.2")
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=symmetric("203.0.113.1"))
+    b = net.add_node(
+        "node-b", "100.64.2.20", address="192.168.2.20", nat=symmetric("203.0.113.2"), home=901
+    )
+    net.far = {("node-a", 901): 0.050, ("node-b", 900): 0.050}
+    net.start()
+    sent = stream(net, a, b, 50)
+    assert payloads(b) == sent
+    back = stream(net, b, a, 50)
+    assert payloads(a) == back
+    assert a.history(b) == ["relay"]
+
+    net.run(180.0)  # nobody sends: connections that are no home are let go
+    assert (a.mesh.relays.up, b.mesh.relays.up) == ([900], [901])
+
+
+# --- nodes come and go ---
+
+
+def test_a_restarted_node_is_reached_again_within_seconds() -> None:
+    net, a, b = direct_pair()
+    net.restart(b)
+    restarted = net.now
+    for number in range(1000):
+        net.at(net.now + number * 0.01, partial(net.send, a, b, b"%06d" % number))
+    before = len(b.received)
+    net.run_until(lambda: len(b.received) > before, within=3.0)
+    assert net.now - restarted < 2.0
+    net.run_until(lambda: a.kind(b) == "direct" and b.kind(a) == "direct", within=5.0)
+
+
+def test_a_restarted_node_may_speak_first() -> None:
+    net, a, b = direct_pair()
+    net.restart(b)
+    net.run(1.0)
+    sent = stream(net, b, a, 100)
+    assert sorted(payloads(a)) == sent
+    assert (a.kind(b), b.kind(a)) == ("direct", "direct")
+
+
+def test_both_may_restart_at_once() -> None:
+    net, a, b = direct_pair()
+    net.restart(a)
+    net.restart(b)
+    net.run(1.0)
+    before = len(b.received)
+    sent = stream(net, a, b, 100)
+    assert sorted(payloads(b)[before:]) == sent
+    assert (a.kind(b), b.kind(a)) == ("direct", "direct")
+
+
+def test_a_peer_that_leaves_the_netmap_is_forgotten_and_may_come_back() -> None:
+    net, a, b = direct_pair()
+    alone = Netmap("node-a", (a.overlay,), (), net.netmap(a).regions)
+    net.perform(a, a.mesh.set_netmap(alone, net.now))
+    before = len(b.received)
+    net.send(a, b, b"nobody there")
+    net.run(1.0)
+    assert len(b.received) == before
+    assert a.mesh.all_counters["no_peer_for_destination"] == 1
+    assert a.kind(b) == "none"
+
+    net.perform(a, a.mesh.set_netmap(net.netmap(a), net.now))
+    sent = stream(net, a, b, 100)
+    assert sorted(payloads(b)[before:]) == sent
+
+
+def test_a_link_change_starts_the_search_anew() -> None:
+    net, a, b = direct_pair()
+    a.nat = port_restricted("203.0.113.99")
+    a.endpoint = Endpoint("192.168.9.10", a.endpoint.port)
+    net.perform(a, a.mesh.set_local_endpoints([a.endpoint], net.now))
+    net.perform(a, a.mesh.link_changed(net.now))
+    before = len(b.received)
+    sent = stream(net, a, b, 100)
+    assert sorted(payloads(b)[before:]) == sent
+    assert b.events_of("path")[-1].fields["via"] == "203.0.113.99:41641"
+
+
+# --- a person asks ---
+
+
+def test_a_ping_is_answered_by_the_relay_first_and_directly_later() -> None:
+    net, a, b = pair(port_restricted("203.0.113.10"), port_restricted("203.0.113.20"))
+    net.ping(a, b, ask=1)
+    net.run(1.0)
+    net.ping(a, b, ask=2)
+    net.run(1.0)
+    [first, second] = [answer for _, answer in a.answers]
+    assert (first.ask, first.via) == (1, 900)
+    assert (second.ask, second.via) == (2, Endpoint("203.0.113.20", 41641))
+    assert round(second.rtt, 6) == 0.020
+
+
+def test_a_ping_to_a_peer_that_is_not_there_is_never_answered_and_forgotten() -> None:
+    net, a, b = pair(port_restricted("203.0.113.10"), port_restricted("203.0.113.20"))
+    net.cut_relays.add(("node-b", 900))
+    net.ping(a, b, ask=1)
+    net.run(20.0)
+    assert a.answers == []
+    assert len(a.mesh.asks) == 0
+
+
+# --- what is not believed ---
+
+
+def test_an_endpoint_inside_the_tunnel_is_never_pinged() -> None:
+    net, a, b = direct_pair()
+    net.perform(b, b.mesh.set_local_endpoints([Endpoint("100.64.2.20", 41641)], net.now))
+    pinged: list[str] = []
+
+    def watch(machine: Machine, to: Endpoint, datagram: bytes) -> bool:
+        pinged.append(to.address)
+        return False
+
+    net.lost = watch
+    net.perform(b, b.mesh.link_changed(net.now))
+    stream(net, a, b, 100)
+    assert "100.64.2.20" not in pinged
+    assert "203.0.113.20" in pinged
+
+
+def test_disco_of_a_stranger_changes_nothing() -> None:
+    net, a, b = direct_pair()
+    stranger = DiscoBox(DiscoPrivate(bytes(range(32))))
+    ping = stranger.seal(Ping(bytes(12), b.key), a.mesh.disco_key, bytes(24))
+    assert a.mesh.receive_udp([ping], Endpoint("192.0.2.66", 1), net.now) == []
+    assert a.mesh.all_counters["disco_unknown"] == 1
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_any_bytes_from_anywhere_do_no_harm(datagrams: list[bytes], relayed: bool) -> None:
+    net, a, b = pair(None, None)
+    if relayed:
+        net.perform(a, a.mesh.receive_relay(900, b.key, datagrams, net.now))
+    else:
+        net.perform(a, a.mesh.receive_udp(datagrams, Endpoint("192.0.2.66", 1), net.now))
+    net.send(a, b, b"still here")
+    net.run(1.0)
+    assert payloads(b) == [b"still here"]
