@@ -70,7 +70,7 @@ class RelayClient:
         self.counters: Counter[str] = Counter()
         self._private, self._host, self._random = private, host, random
         self._details = details or derp_login.ClientDetails()
-        self._server: NodePublic | None = None
+        self.server_key: NodePublic | None = None  # as soon as it is known
         self._rest = b""
         self._bucket: TokenBucket | None = None
         self._silent_at: float | None = None  # the login's or the connection's patience ends
@@ -155,7 +155,7 @@ class RelayClient:
         return self._down("the relay did not finish the login within 10 s")
 
     def _login(self, server: NodePublic) -> bytes:
-        self._server, self.phase = server, Phase.SERVER_INFO
+        self.server_key, self.phase = server, Phase.SERVER_INFO
         nonce = self._random(derp.NONCE_SIZE)
         sealed = derp_login.seal(self._details.pack(), nonce, self._private, server)
         return derp.ClientInfo(self._private.public, sealed).pack()
@@ -249,14 +249,14 @@ class RelayClient:
         return []
 
     def _receive_server_info(self, sealed: bytes, now: float) -> list[Output]:
-        assert self._server is not None
+        assert self.server_key is not None
         info = derp_login.ServerDetails.parse(
-            derp_login.unseal(sealed, self._private, self._server)
+            derp_login.unseal(sealed, self._private, self.server_key)
         )
         if info.bytes_per_second > 0:
             self._bucket = TokenBucket(info.bytes_per_second, info.bytes_burst, now)
         self.phase, self._silent_at = Phase.UP, now + SILENCE
-        return [RelayUp(self._server)]
+        return [RelayUp(self.server_key)]
 
     def _within_rate(
         self, bucket: TokenBucket, packets: Sequence[bytes], now: float

@@ -12,7 +12,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from node.wire.derp import HEADER, HEADER_SIZE, PACKET_HEADER_SIZE, split_frames
+from node.wire.derp import (
+    FORWARD_HEADER_SIZE,
+    FORWARD_PACKET,
+    HEADER,
+    HEADER_SIZE,
+    PACKET_HEADER_SIZE,
+    split_frames,
+)
 
 DEPTH = 32  # packets of each kind: about one batch; more only adds delay
 WRITE_TIMEOUT = 2.0  # seconds without a byte taken; a living TCP peer takes some sooner
@@ -114,7 +121,8 @@ class Outbox:
         return taken
 
     def _push_one(self, frame: memoryview) -> None:
-        if looks_like_disco(frame[PACKET_HEADER_SIZE:]):
+        keys = FORWARD_HEADER_SIZE if frame[0] == FORWARD_PACKET else PACKET_HEADER_SIZE
+        if looks_like_disco(frame[keys:]):
             self._disco = queue = self._disco if self._disco is not None else deque()
             kind = "disco"
         else:

@@ -68,14 +68,24 @@ class RelayConnection:
         return self._client.can_send and not self._closed
 
     @property
+    def server_key(self) -> NodePublic | None:
+        return self._client.server_key
+
+    @property
     def counters(self) -> Counter[str]:
         return self._client.counters
 
     def send_packets(self, peer: NodePublic, packets: Sequence[bytes]) -> None:
         """To a peer, in one write. Dropped before the login, and the oldest ones when the relay is slow."""
         frames = self._client.packets(peer, packets, self._loop.now())
-        if not frames or self._tls is None or self._closed:
+        if frames:
+            self.send_frames(frames)
+        else:
             self._client.counters["dropped_not_up"] += len(packets)
+
+    def send_frames(self, frames: bytes) -> None:
+        """Packet frames ready made, droppable like all packets."""
+        if not self.up or self._tls is None:
             return
         if not self.outbox.empty:
             self.outbox.push(frames)

@@ -38,6 +38,7 @@ MAGIC = b"DERP\xf0\x9f\x94\x91"
 HEADER = struct.Struct(">BI")
 HEADER_SIZE = HEADER.size
 PACKET_HEADER_SIZE = HEADER_SIZE + KEY_SIZE  # of SendPacket and RecvPacket
+FORWARD_HEADER_SIZE = HEADER_SIZE + 2 * KEY_SIZE
 MAX_PACKET = 65_536  # bytes relayed after the keys
 MAX_CLIENT_INFO = 262_144
 MAX_FRAME = 1 << 20  # a client hangs up on anything longer

@@ -74,8 +74,8 @@ class Authority:
 
 
 class RunningRelay:
-    def __init__(self, *argv: str) -> None:
-        self.process = start("--hostname", HOST, "--listen", "127.0.0.1:0", *argv)
+    def __init__(self, *argv: str, port: int = 0) -> None:
+        self.process = start("--hostname", HOST, "--listen", f"127.0.0.1:{port}", *argv)
         self.ready = self.event()
         self.port = int(self.ready["listen"].rpartition(":")[2])
         self.key = NodePublic.parse(self.ready["derp_key"])
