@@ -26,6 +26,7 @@ from node.wire.virtio import (
     GSO_UDP,
     NEEDS_CHECKSUM,
     PLAIN_BYTES,
+    VIRTIO_SIZE,
     VirtioHeader,
     pack_virtio,
 )
@@ -62,6 +63,13 @@ def coalesce(packets: Iterable[memoryview], features: TunFeatures) -> list[Buffe
             heads.append(head)
     _flush(run, heads, features, writes)
     return writes
+
+
+def source_of(write: Buffer, features: TunFeatures) -> bytes:
+    """The one source address of all packets in a write, for the allowed-IPs check."""
+    at = VIRTIO_SIZE if features.virtio else 0
+    first, length = (12, 4) if write[at] >> 4 == 4 else (8, 16)
+    return bytes(write[at + first : at + first + length])
 
 
 def _mergeable(packet: memoryview, features: TunFeatures) -> Head | None:

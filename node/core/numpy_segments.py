@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from node.core.checksum import Buffer
 from node.core.coalesce import TunFeatures
 from node.core.open_batch import BatchOpener
-from node.core.rows import OVERHEAD, Rows, padded, per_send
+from node.core.rows import Rows, kept
+from node.core.runs import runs_of
 from node.core.seal_batch import BatchSealer
 from node.core.segments import Opened, PlainSegments
 from node.core.superpacket import SuperPacket, cut
@@ -39,9 +40,9 @@ class NumpySegments:
         out: list[Rows] = []
         for run in runs_of(packets, self._mtu):
             if out:
-                out[-1] = _kept(out[-1])
-            out += self._sealer.seal_packets(key, receiver, counter, run)
-            counter += len(run)
+                out[-1] = kept(out[-1])
+            out += self._sealer.seal_run(key, receiver, counter, run)
+            counter += len(run.packets)
         return out
 
     def open(self, key: bytes, rows: Rows) -> Opened:
@@ -57,23 +58,3 @@ class NumpySegments:
             if write is not None:
                 return [write]
         return self._plain.coalesce(opened, refused)
-
-
-def runs_of(packets: Sequence[SuperPacket], mtu: int) -> Iterator[Sequence[SuperPacket]]:
-    """Neighbours of equal padded length, the last perhaps shorter, as many as one send takes."""
-    begin, size, limit, is_open = 0, 0, 0, False
-    for i, (_, packet) in enumerate(packets):
-        text = padded(len(packet), mtu)
-        if not is_open or text > size or i - begin >= limit:
-            if i > begin:
-                yield packets[begin:i]
-            begin, size, limit = i, text, per_send(text + OVERHEAD)
-        is_open = text == size
-    if packets:
-        yield packets[begin:]
-
-
-def _kept(rows: Rows) -> Rows:
-    """Out of the sealer's buffer, which the next run needs."""
-    copy = bytearray(rows.data)
-    return Rows(copy, 0, len(copy), rows.size)

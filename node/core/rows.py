@@ -52,10 +52,6 @@ class Rows:
         at = self.start + i * self.size
         return memoryview(self.buffer)[at + HEADER : min(at + self.size, self.stop) - HEADER]
 
-    def column(self, offset: int) -> bytearray:
-        """The byte at `offset` of each row that is long enough."""
-        return self.buffer[self.start + offset : self.stop : self.size]
-
     def part(self, first: int, count: int) -> Rows:
         at = self.start + first * self.size
         return Rows(self.buffer, at, min(at + count * self.size, self.stop), self.size)
@@ -73,6 +69,12 @@ def sends(buffer: bytearray, stop: int, size: int) -> list[Rows]:
     """All rows up to `stop`, in pieces that one call can send."""
     step = per_send(size) * size
     return [Rows(buffer, at, min(at + step, stop), size) for at in range(0, stop, step)]
+
+
+def kept(rows: Rows) -> Rows:
+    """A copy, out of a buffer that is needed again."""
+    copy = bytearray(rows.data)
+    return Rows(copy, 0, len(copy), rows.size)
 
 
 def transport_runs(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
@@ -98,5 +100,6 @@ def _receiver(row: Rows) -> int | None:
 
 
 def _is_uniform(rows: Rows, count: int) -> bool:
-    first = rows.buffer[rows.start : rows.start + 8]
-    return all(rows.column(i) == first[i : i + 1] * count for i in range(8))
+    """Do all rows begin with the same type and index?"""
+    buffer, start, stop, size = rows.buffer, rows.start, rows.stop, rows.size
+    return all(buffer[i:stop:size].count(buffer[i]) == count for i in range(start, start + 8))

@@ -9,78 +9,90 @@ row is sealed, and the row is its own nonce. Views of one shape are made once an
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.core.checksum import ONES, TCP_CHECKSUM_OFFSET, UDP_CHECKSUM_OFFSET, ones_sum
+from node.core.checksum import (
+    ONES,
+    TCP_CHECKSUM_OFFSET,
+    UDP_CHECKSUM_OFFSET,
+    complement,
+    finish_checksum,
+    ones_sum,
+)
 from node.core.libsodium import encrypt, ffi
 from node.core.rows import HEADER, OVERHEAD, TRANSPORT, Rows, padded, sends
+from node.core.runs import Run, lay
 from node.core.superpacket import (
     TCP,
     TCP_FLAGS,
+    UDP,
     Cut,
-    SuperPacket,
-    split,
     tcp_flags_kept,
 )
-from node.wire.virtio import NEEDS_CHECKSUM
+from node.wire.virtio import VirtioHeader
 
 CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
 MAX_SHAPES = 512  # kept at a time; a busy flow needs a handful
 _HEAD = struct.Struct("<IIQ")
+NONCE = 4  # where the nonce begins in a row whose receiver index is zero
 _NULL = ffi.NULL if ffi else None
 
 Bytes = NDArray[np.uint8]
+
+# What counts modulo 65536, and modulo 65535 as complements do; a column takes a slice.
+COUNTING_UP = np.arange(0x10000 + CAPACITY // OVERHEAD).astype(">u2")
+COUNTING_DOWN = (-np.arange(ONES + CAPACITY // OVERHEAD) % ONES).astype(">u2")
 
 
 class Shape:
     """Views of the first `count` rows of `size` bytes."""
 
-    __slots__ = ("counters", "heads", "nonces", "plain", "rows", "steps", "texts")
+    __slots__ = ("counters", "heads", "places", "plain", "rows", "steps")
 
     def __init__(self, buffer: Bytes, pointer: Any, size: int, count: int) -> None:
         self.rows: Bytes = buffer[: count * size].reshape(count, size)
         self.plain = self.rows[:, HEADER : size - HEADER]
         heads = self.rows[:, :HEADER].view("<u8")
         self.heads, self.counters = heads[:, 0], heads[:, 1]
-        self.steps = np.arange(count, dtype=np.int64)
-        self.texts = [pointer + at + HEADER for at in range(0, count * size, size)]
-        self.nonces = [pointer + at + 4 for at in range(0, count * size, size)]
+        self.steps = np.arange(count, dtype=np.uint64)
+        starts = range(0, count * size, size)
+        self.places = [(pointer + at + HEADER, pointer + at + NONCE) for at in starts]
 
 
 class SegmentShape:
     """The columns of a cut super-packet in the rows of a shape."""
 
     __slots__ = (
-        "full_ip",
+        "bulk",
+        "bulk_size",
         "header",
         "identifications",
         "ip_checksums",
         "padding",
-        "payload",
         "sequence_steps",
         "sequences",
-        "sums",
+        "upper",
         "upper_checksums",
     )
 
     def __init__(self, shape: Shape, what: Cut) -> None:
-        plain, at, end = shape.plain, what.ip_length, what.header_length + what.segment
+        plain, at, front = shape.plain, what.ip_length, what.header_length
+        end = front + what.segment
         even = end + (end - at & 1)  # a sum of words may reach a byte behind the packet
-        self.header = plain[:, : what.header_length]
-        self.payload = plain[:, what.header_length : end]
         pad = max(even, plain.shape[1])
+        self.header = plain[:, :front]
+        self.bulk, self.bulk_size = plain[:-1, front:end], (what.count - 1) * what.segment
         self.padding = shape.rows[:, HEADER + end : HEADER + pad] if pad > end else None
-        self.sums = shape.rows[:, HEADER + at : HEADER + even]
+        self.upper = shape.rows[:, HEADER + at : HEADER + even].view("<u2")
         self.identifications = plain[:, 4:6].view(">u2")[:, 0]
         self.ip_checksums = plain[:, 10:12].view(">u2")[:, 0]
         offset = at + (TCP_CHECKSUM_OFFSET if what.protocol == TCP else UDP_CHECKSUM_OFFSET)
         self.upper_checksums = plain[:, offset : offset + 2].view("<u2")[:, 0]
         self.sequences = plain[:, at + 4 : at + 8].view(">u4")[:, 0]
-        self.sequence_steps = shape.steps * what.segment
+        self.sequence_steps = (shape.steps * what.segment).astype(np.uint32)
 
 
 class BatchSealer:
@@ -111,28 +123,31 @@ class BatchSealer:
         return self._seal(key, receiver, counter, shape, what.count, text, last)
 
     def _lay(self, packet: memoryview, what: Cut, columns: SegmentShape, size: int) -> None:
-        front, full = what.header_length, what.count - 1
         source = np.frombuffer(packet, np.uint8)
         columns.header[:] = np.frombuffer(self._template(packet, what), np.uint8)
-        end = front + full * what.segment
-        columns.payload[:full] = source[front:end].reshape(full, what.segment)
-        columns.payload[full, : what.last] = source[end:]
+        bulk = source[what.header_length : what.header_length + columns.bulk_size]
+        columns.bulk[:] = bulk.reshape(columns.bulk.shape)
         if columns.padding is not None:
             columns.padding[:] = 0
-        begin = full * size + HEADER
+        last = (what.count - 1) * size + HEADER
+        begin = last + what.header_length
+        self._buffer[begin : begin + what.last] = packet[len(packet) - what.last :]
         if what.last < what.segment:
-            self._shorten_last(begin, what, size)
+            self._shorten(last, what)
         if not what.is_ipv6:
-            self._identify(packet, what, columns)
+            self._identify(packet, what, columns, last)
         if what.protocol == TCP:
-            (sequence,) = struct.unpack_from(">I", packet, what.ip_length + 4)
-            columns.sequences[:] = columns.sequence_steps + sequence
-            flags = packet[what.ip_length + TCP_FLAGS]
-            at = HEADER + what.ip_length + TCP_FLAGS
-            self._buffer[at] = flags & tcp_flags_kept(True, full == 0)
-            if full:
-                self._buffer[at + full * size] = flags & tcp_flags_kept(False, True)
+            self._sequence(packet, what, columns, last)
         self._sum(packet, what, columns)
+
+    def _sequence(self, packet: memoryview, what: Cut, columns: SegmentShape, last: int) -> None:
+        (sequence,) = struct.unpack_from(">I", packet, what.ip_length + 4)
+        columns.sequences[:] = columns.sequence_steps + sequence
+        at = what.ip_length + TCP_FLAGS
+        flags = packet[at]
+        self._buffer[HEADER + at] = flags & tcp_flags_kept(True, what.count == 1)
+        if what.count > 1:
+            self._buffer[last + at] = flags & tcp_flags_kept(False, True)
 
     def _template(self, packet: memoryview, what: Cut) -> bytearray:
         """The header of a segment in the middle, with its checksums zero."""
@@ -150,9 +165,10 @@ class BatchSealer:
             struct.pack_into(">HH", out, at + 4, length - at, 0)
         return out
 
-    def _shorten_last(self, begin: int, what: Cut, size: int) -> None:
-        length = what.header_length + what.last
-        self._buffer[begin + length : begin + size - OVERHEAD] = bytes(size - OVERHEAD - length)
+    def _shorten(self, begin: int, what: Cut) -> None:
+        """The last row: zeros as far as the others reach, and its own lengths."""
+        length, short = what.header_length + what.last, what.segment - what.last
+        self._buffer[begin + length : begin + length + short] = bytes(short)
         if what.is_ipv6:
             struct.pack_into(">H", self._buffer, begin + 4, length - 40)
         else:
@@ -161,58 +177,63 @@ class BatchSealer:
             at = begin + what.ip_length + 4
             struct.pack_into(">H", self._buffer, at, length - what.ip_length)
 
-    def _identify(self, packet: memoryview, what: Cut, columns: SegmentShape) -> None:
-        (first,) = struct.unpack_from(">H", packet, 4)
-        identifications = (np.arange(first, first + what.count)) & 0xFFFF
+    def _identify(self, packet: memoryview, what: Cut, columns: SegmentShape, last: int) -> None:
+        """Identifications count up, so the IP checksums count down: both are slices of a table."""
+        count, front = what.count, memoryview(packet)[: what.ip_length]
         length = what.header_length + what.segment
-        same = ones_sum(packet[: what.ip_length])
-        for at in (2, 4, 10):
-            same -= packet[at] << 8 | packet[at + 1]
-        columns.identifications[:] = identifications
-        sums = identifications + (same + length)
-        sums[-1] -= what.segment - what.last
-        columns.ip_checksums[:] = -sums % ONES
+        (old_length, first) = struct.unpack_from(">HH", packet, 2)
+        (old_checksum,) = struct.unpack_from(">H", packet, 10)
+        total = (ones_sum(front) - old_length - old_checksum + length) % ONES
+        columns.identifications[:] = COUNTING_UP[first : first + count]
+        columns.ip_checksums[:] = COUNTING_DOWN[total : total + count]
+        wrapped = 0x10000 - first  # from this row on the identification is one less modulo 65535
+        if wrapped < count:
+            down = COUNTING_DOWN[total + wrapped - 1 : total + count - 1]
+            columns.ip_checksums[wrapped:] = down
+        if what.last < what.segment:
+            total += count - 1 - (wrapped < count) - what.segment + what.last
+            struct.pack_into(">H", self._buffer, last + 10, complement(total))
 
     def _sum(self, packet: memoryview, what: Cut, columns: SegmentShape) -> None:
         addresses = packet[8:40] if what.is_ipv6 else packet[12:20]
         length = what.header_length + what.segment - what.ip_length
         # Little-endian words on both sides: a sum does not care, and neither does its complement.
         pseudo = int.from_bytes(addresses, "little") % ONES + (what.protocol << 8)
-        sums = word_sums(columns.sums)
+        sums = word_sums(columns.upper)
         sums += pseudo + swapped(length)
-        sums[-1] += swapped(length - what.segment + what.last) - swapped(length)
-        columns.upper_checksums[:] = -sums % ONES if what.protocol == TCP else ONES - sums % ONES
+        if what.last < what.segment:
+            short = swapped(length - what.segment + what.last)
+            sums[-1] += short + ONES - swapped(length)
+        columns.upper_checksums[:] = complements(sums, what.protocol == UDP)
 
-    def seal_packets(
-        self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
-    ) -> list[Rows]:
-        """One run: all padded to the same length, but the last may be shorter; it must fit."""
-        text, last = (padded(len(packets[i].packet), self._mtu) for i in (0, -1))
-        size, at, buffer = text + OVERHEAD, HEADER, self._buffer
-        finish = self._finish if _is_alike(packets) and len(packets) > 1 else None
-        for header, packet in packets:
-            if finish is None and header.flags & NEEDS_CHECKSUM:
-                [whole] = split(SuperPacket(header, packet))
-                packet = memoryview(whole)
-            end = at + len(packet)
-            buffer[at:end] = packet
-            behind = at + text + (len(packet) & 1)
-            if behind != end:
-                buffer[end:behind] = bytes(behind - end)
-            at += size
-        shape = self._shape(size, len(packets))
-        if finish is not None and packets[0].header.flags & NEEDS_CHECKSUM:
-            finish(shape, packets[0])
-        return self._seal(key, receiver, counter, shape, len(packets), text, last)
+    def seal_run(self, key: bytes, receiver: int, counter: int, run: Run) -> list[Rows]:
+        lay(run, self._buffer)
+        count = len(run.packets)
+        if count == 1:
+            return self._seal_one(key, receiver, counter, run)
+        shape = self._shape(run.size, count)
+        if run.unfinished is not None:
+            self._finish(shape, run.unfinished, len(run.packets[0].packet))
+        return self._seal(key, receiver, counter, shape, count, run.text, run.last)
 
-    def _finish(self, shape: Shape, first: SuperPacket) -> None:
-        header, packet = first
-        start, end = HEADER + header.checksum_start, HEADER + len(packet)
-        sums = word_sums(shape.rows[:, start : end + (end - start & 1)])
+    def _seal_one(self, key: bytes, receiver: int, counter: int, run: Run) -> list[Rows]:
+        """Columns do not pay for an ACK."""
+        if run.unfinished is not None:
+            start, offset = run.unfinished.checksum_start, run.unfinished.checksum_offset
+            end = HEADER + len(run.packets[0].packet)
+            finish_checksum(memoryview(self._buffer)[HEADER:end], start, offset)
+        _HEAD.pack_into(self._buffer, 0, TRANSPORT, 0, counter)
+        place, nonce, secret = self._pointer + HEADER, self._pointer + NONCE, ffi.from_buffer(key)
+        encrypt(place, _NULL, place, run.text, _NULL, 0, _NULL, nonce, secret)
+        _HEAD.pack_into(self._buffer, 0, TRANSPORT, receiver, counter)
+        return [Rows(self._buffer, 0, run.size, run.size)]
+
+    def _finish(self, shape: Shape, header: VirtioHeader, length: int) -> None:
+        start, end = HEADER + header.checksum_start, HEADER + length
+        sums = word_sums(shape.rows[:, start : end + (end - start & 1)].view("<u2"))
         at = header.checksum_start + header.checksum_offset
         column = shape.plain[:, at : at + 2].view("<u2")[:, 0]
-        is_udp = header.checksum_offset == UDP_CHECKSUM_OFFSET
-        column[:] = ONES - sums % ONES if is_udp else -sums % ONES
+        column[:] = complements(sums, header.checksum_offset == UDP_CHECKSUM_OFFSET)
 
     def _seal(
         self,
@@ -224,17 +245,13 @@ class BatchSealer:
         text: int,
         last: int,
     ) -> list[Rows]:
-        secret = ffi.from_buffer(key)
-        seal, null = encrypt, _NULL
+        secret, seal, null = ffi.from_buffer(key), encrypt, _NULL
         shape.heads[:] = TRANSPORT
-        shape.counters[:] = np.arange(counter, counter + count, dtype=np.uint64)
-        texts, nonces = shape.texts, shape.nonces
-        if last != text:
-            texts, nonces = texts[:-1], nonces[:-1]
-        for place, nonce in zip(texts, nonces, strict=True):
+        shape.counters[:] = shape.steps + counter
+        full = count if last == text else count - 1
+        for place, nonce in shape.places[:full]:
             seal(place, null, place, text, null, 0, null, nonce, secret)
-        if last != text:
-            place, nonce = shape.texts[-1], shape.nonces[-1]
+        for place, nonce in shape.places[full:]:
             seal(place, null, place, last, null, 0, null, nonce, secret)
         shape.heads[:] = receiver << 32 | TRANSPORT
         size = text + OVERHEAD
@@ -259,17 +276,19 @@ class BatchSealer:
         return columns
 
 
-def word_sums(table: Bytes) -> NDArray[np.int64]:
-    """Of the little-endian words of each row, not yet reduced; a row has an even length."""
-    sums: NDArray[np.uint32] = np.add.reduce(table.view("<u2"), axis=1, dtype=np.uint32)
-    return sums.astype(np.int64)
+def word_sums(words: NDArray[np.uint16]) -> NDArray[np.uint32]:
+    """Of the little-endian words of each row, not yet reduced."""
+    sums: NDArray[np.uint32] = np.add.reduce(words, axis=1, dtype=np.uint32)
+    return sums
+
+
+def complements(sums: NDArray[np.uint32], is_udp: bool) -> NDArray[np.uint32]:
+    """What to write so that each row sums to zero. 2^32 - 1 is a multiple of 65535: ~ is its minus."""
+    out = ~sums % np.uint32(ONES)
+    if is_udp:
+        out[out == 0] = ONES
+    return out
 
 
 def swapped(value: int) -> int:
     return (value & 0xFF) << 8 | value >> 8
-
-
-def _is_alike(packets: Sequence[SuperPacket]) -> bool:
-    """Same virtio header, same length: their checksums can be finished as one column."""
-    header, length = packets[0].header, len(packets[0].packet)
-    return all(it.header == header and len(it.packet) == length for it in packets)

@@ -18,7 +18,7 @@ from node.core.aead import open_sealed, seal
 from node.core.checksum import Buffer
 from node.core.coalesce import TunFeatures, coalesce
 from node.core.flow import packet_length
-from node.core.rows import HEADER, OVERHEAD, Rows, padded, sends
+from node.core.rows import HEADER, Rows, padded, sends
 from node.core.superpacket import SuperPacket, ordinary, split
 
 
@@ -39,22 +39,6 @@ class Opened(NamedTuple):
         left_out = {*self.failed, *refused}
         kept = (self.packet(i) for i in range(self.rows.count) if i not in left_out)
         return [packet for packet in kept if packet is not None]
-
-    def source(self) -> bytes | None:
-        """The one inner source address, for the allowed-IPs check; None if rows differ or are short."""
-        place = self.rows.packet(0)
-        version = place[0] >> 4 if len(place) >= 20 else 0
-        first, length = {4: (12, 4), 6: (8, 16)}.get(version, (0, 0))
-        if self.failed or not length or self.rows.last < OVERHEAD + first + 2 * length:
-            return None
-        count, address = self.rows.count, bytes(place[first : first + length])
-        versions = self.rows.column(HEADER)
-        if any(byte >> 4 != version for byte in set(versions)):
-            return None
-        for i, byte in enumerate(address):
-            if self.rows.column(HEADER + first + i) != bytes([byte]) * count:
-                return None
-        return address
 
 
 class Segments(Protocol):
@@ -77,7 +61,7 @@ class Segments(Protocol):
         """For rows of transport data with one receiver index; each at least 32 bytes."""
 
     def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
-        """The TUN writes for all rows but the failed and the refused."""
+        """The TUN writes for all rows but the failed and the refused; each has one source."""
 
 
 class PlainSegments:

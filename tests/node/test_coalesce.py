@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from node.core.checksum import Buffer
-from node.core.coalesce import NO_OFFLOAD, TunFeatures, coalesce
+from node.core.coalesce import NO_OFFLOAD, TunFeatures, coalesce, source_of
 from node.core.superpacket import SuperPacket, split
 from node.wire.virtio import PLAIN_BYTES, unpack_virtio
 from tests.node.packets import ACK, FIN, PSH, super_packet, tcp, udp
@@ -120,3 +120,11 @@ def test_only_what_the_interface_takes_is_merged() -> None:
     assert len(merged(datagrams, TunFeatures(udp=False))) == 4
     assert len(merged(stream(4), TunFeatures(udp=False))) == 1
     assert merged(stream(4), NO_OFFLOAD) == stream(4)
+
+
+@pytest.mark.parametrize("features", [ALL, NO_OFFLOAD])
+def test_the_source_of_a_write_is_that_of_its_packets(features: TunFeatures) -> None:
+    [ipv4] = merged([udp(b"abc")], features)
+    [ipv6] = merged([udp(b"abc", is_ipv6=True)], features)
+    assert source_of(ipv4, features).hex() == "6440010a"
+    assert source_of(ipv6, features).hex() == "fd7a115ca1e00000000000000000000a"
