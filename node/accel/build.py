@@ -1,0 +1,52 @@
+"""Builds the C loop: at installation if a compiler is there, or at any time by `python -m node.accel.build`.
+
+cffi's API mode: the functions below are declared once here and defined in loop.c, and calling one
+releases the interpreter's lock. Nothing is linked; libsodium comes in by address at run time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from cffi import FFI  # type: ignore[import-untyped]
+
+DECLARATIONS = """
+void use_aead(uintptr_t seal, uintptr_t open);
+void finish_rows(uint8_t *rows, size_t size, size_t count, size_t length, size_t start,
+                 size_t offset);
+void seal_rows(const uint8_t *key, uint32_t receiver, uint64_t counter, uint8_t *rows,
+               size_t size, size_t count, size_t last);
+void seal_super(const uint8_t *key, uint32_t receiver, uint64_t counter, const uint8_t *packet,
+                size_t ip_length, size_t header_length, size_t segment, size_t count, size_t rest,
+                int protocol, uint8_t *rows, size_t size, size_t last);
+size_t open_rows(const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
+                 uint64_t *counters, uint8_t *failed);
+size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
+                  const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
+                  uint32_t *lengths);
+"""
+
+HERE = Path(__file__).parent
+
+ffibuilder = FFI()
+ffibuilder.cdef(DECLARATIONS)
+ffibuilder.set_source(
+    "node.accel._loop",
+    (HERE / "loop.c").read_text(),
+    extra_compile_args=["-O3"],
+    optional=True,  # setuptools: no compiler is no error, and the node does without
+)
+
+
+def build() -> Path:
+    """Compile next to this file. Raises when there is no compiler, or a C header is missing."""
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        built = Path(ffibuilder.compile(tmpdir=scratch))
+        return Path(shutil.copy2(built, HERE))
+
+
+if __name__ == "__main__":
+    print(build())

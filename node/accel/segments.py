@@ -1,0 +1,123 @@
+"""The data path with its loop in C: the same results as PlainSegments, without numpy.
+
+Importing this fails with ImportError where the loop was not built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from node.accel import _loop  # type: ignore[attr-defined]
+from node.core import libsodium
+from node.core.checksum import Buffer
+from node.core.coalesce import TunFeatures
+from node.core.rows import OVERHEAD, Rows, kept, padded, sends
+from node.core.runs import Run, lay, runs_of
+from node.core.segments import Opened, PlainSegments
+from node.core.superpacket import SuperPacket, cut
+
+CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
+LARGEST = 65536  # bytes of rows in one receive; writes take less room than their rows
+MAX_ROWS = LARGEST // OVERHEAD
+
+lib: Any = _loop.lib
+ffi: Any = _loop.ffi
+
+if not libsodium.available:
+    raise ImportError("this PyNaCl does not show its libsodium")
+lib.use_aead(
+    libsodium.address("crypto_aead_chacha20poly1305_ietf_encrypt"),
+    libsodium.address("crypto_aead_chacha20poly1305_ietf_decrypt"),
+)
+
+
+class AcceleratedSegments:
+    name = "c"
+
+    def __init__(self, mtu: int, features: TunFeatures) -> None:
+        self._mtu = mtu
+        self._features = features
+        self._plain = PlainSegments(mtu, features)
+        self._sealed = bytearray(CAPACITY)
+        self._sealed_at = ffi.from_buffer(self._sealed)
+        self._writes = bytearray(LARGEST)
+        self._writes_at = ffi.from_buffer(self._writes)
+        self._counters = ffi.new("uint64_t[]", MAX_ROWS)
+        self._failed = ffi.new("uint8_t[]", MAX_ROWS)
+        self._lengths = ffi.new("uint32_t[]", MAX_ROWS)
+
+    def seal_superpacket(
+        self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
+    ) -> list[Rows]:
+        if superpacket.is_ordinary:
+            return self.seal_packets(key, receiver, counter, [superpacket])
+        what, packet = cut(superpacket), ffi.from_buffer(superpacket.packet)
+        front = what.header_length
+        size = padded(front + what.segment, self._mtu) + OVERHEAD
+        last = padded(front + what.last, self._mtu) + OVERHEAD
+        if what.count * size > CAPACITY:
+            return self._plain.seal_superpacket(key, receiver, counter, superpacket)
+        lib.seal_super(
+            *(ffi.from_buffer(key), receiver, counter, packet, what.ip_length, front),
+            *(what.segment, what.count, what.last, what.protocol, self._sealed_at, size, last),
+        )
+        return sends(self._sealed, (what.count - 1) * size + last, size)
+
+    def seal_packets(
+        self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        out: list[Rows] = []
+        for run in runs_of(packets, self._mtu):
+            if out:
+                out[-1] = kept(out[-1])
+            out += self._seal_run(key, receiver, counter, run)
+            counter += len(run.packets)
+        return out
+
+    def _seal_run(self, key: bytes, receiver: int, counter: int, run: Run) -> list[Rows]:
+        lay(run, self._sealed)
+        count, size, last = len(run.packets), run.size, run.last + OVERHEAD
+        if run.unfinished is not None:
+            start, offset = run.unfinished.checksum_start, run.unfinished.checksum_offset
+            length = len(run.packets[0].packet)
+            lib.finish_rows(self._sealed_at, size, count, length, start, offset)
+        lib.seal_rows(ffi.from_buffer(key), receiver, counter, self._sealed_at, size, count, last)
+        return sends(self._sealed, (count - 1) * size + last, size)
+
+    def open(self, key: bytes, rows: Rows) -> Opened:
+        count, last = rows.count, rows.last
+        if count > MAX_ROWS or min(last, rows.size) < OVERHEAD:
+            return self._plain.open(key, rows)
+        at = ffi.from_buffer(rows.buffer) + rows.start
+        secret, counters = ffi.from_buffer(key), self._counters
+        failures = lib.open_rows(secret, at, rows.size, count, last, counters, self._failed)
+        failed = tuple(i for i in range(count) if self._failed[i]) if failures else ()
+        return Opened(rows, _as_range(counters, count), failed)
+
+    def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
+        rows, features = opened.rows, self._features
+        count = rows.count
+        if not features.virtio or rows.stop - rows.start > LARGEST or count > MAX_ROWS:
+            return self._plain.coalesce(opened, refused)
+        skipped = bytearray(count)
+        for i in (*opened.failed, *refused):
+            skipped[i] = 1
+        at = ffi.from_buffer(rows.buffer) + rows.start
+        number = lib.merge_rows(
+            *(at, rows.size, count, rows.last, ffi.from_buffer(skipped)),
+            *(features.tcp, features.udp, self._writes_at, self._lengths),
+        )
+        writes: list[Buffer] = []
+        view, begin = memoryview(self._writes), 0
+        for length in self._lengths[0:number]:
+            writes.append(view[begin : begin + length])
+            begin += length
+        return writes
+
+
+def _as_range(counters: Any, count: int) -> Sequence[int]:
+    first, last = counters[0], counters[count - 1]
+    numbers = ffi.unpack(counters, count)
+    expected = range(first, first + count)
+    return expected if last == expected[-1] and numbers == list(expected) else numbers
