@@ -1,0 +1,146 @@
+"""What the kernel can do for many packets at once, and how to ask for it (Linux).
+
+    TUN   IFF_VNET_HDR and TUNSETOFFLOAD: reads and writes of super-packets (USO since Linux 6.2)
+    UDP   UDP_SEGMENT: one send of many datagrams of equal size; UDP_GRO: one receive of many
+
+Each is asked for and done without where it is refused. A device may refuse UDP_SEGMENT only when it is used
+(EIO: it cannot do checksums): it is then switched off for good and the datagrams go singly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from node.core.coalesce import NO_OFFLOAD, TunFeatures
+from node.core.rows import MAX_SEGMENTS, OVERHEAD, Rows, per_send
+from node.core.superpacket import SuperPacket
+from node.wire.virtio import VIRTIO_SIZE, unpack_virtio
+
+TUNSETIFF, TUNGETIFF, TUNSETOFFLOAD = 0x400454CA, 0x800454D2, 0x400454D0
+IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x1, 0x1000, 0x4000
+TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_USO4, TUN_F_USO6 = 0x01, 0x02, 0x04, 0x20, 0x40
+SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104
+
+READ = VIRTIO_SIZE + 65536
+ORDINARY = 64  # packets gathered before they are worked on
+RECEIVE = 2 * 65536  # a batch and room for columns that reach behind its last row
+
+_UNABLE = {errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
+
+
+def ask_tun(fd: int, name: str) -> TunFeatures:
+    """TUNSETIFF on a fresh descriptor with as much offload as this kernel has."""
+    raw = name.encode()
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", raw, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", raw, IFF_TUN | IFF_NO_PI))
+        return NO_OFFLOAD
+    tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
+    for wanted, features in (
+        (tcp | TUN_F_USO4 | TUN_F_USO6, TunFeatures()),
+        (tcp, TunFeatures(udp=False)),
+    ):
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(fd, TUNSETOFFLOAD, wanted)
+            return features
+    return TunFeatures(tcp=False, udp=False)
+
+
+def segments_for(mtu: int) -> int:
+    """The link's `gso_max_segs`: more would not fit into one send once sealed."""
+    return per_send(mtu + OVERHEAD)
+
+
+class SuperPacketReader:
+    """Reads a TUN interface; what it yields lies in its buffer until the next step."""
+
+    def __init__(self, fd: int, features: TunFeatures) -> None:
+        self._fd = fd
+        self._skip = VIRTIO_SIZE if features.virtio else 0
+        self._buffer = bytearray(ORDINARY * 2048 + READ)
+        self._view = memoryview(self._buffer)
+
+    def read(self, budget: int) -> Iterator[list[SuperPacket]]:
+        """Until nothing waits: runs of ordinary packets, and each super-packet by itself."""
+        run: list[SuperPacket] = []
+        at = 0
+        while budget > 0:
+            try:
+                length = os.readv(self._fd, [self._view[at : at + READ]])
+            except BlockingIOError:
+                break
+            begin = at + self._skip
+            header = unpack_virtio(
+                bytes(self._view[at:begin]) if self._skip else bytes(VIRTIO_SIZE)
+            )
+            packet = SuperPacket(header, self._view[begin : at + length])
+            if packet.is_ordinary:
+                run.append(packet)
+                at += length + (length & 1)
+                if len(run) < ORDINARY and at <= ORDINARY * 2048:
+                    continue
+                yield run
+            else:
+                if run:
+                    yield run
+                yield [packet]
+            run, at, budget = [], 0, budget - 1
+        if run:
+            yield run
+
+
+class BatchSocket:
+    """A UDP socket that sends and receives rows."""
+
+    def __init__(self, socket_: socket.socket) -> None:
+        self._socket = socket_
+        self.segments = self._can(UDP_SEGMENT, 0)
+        self.merges = self._can(UDP_GRO, 1)
+        self._buffer = bytearray(RECEIVE)
+        self._space = [memoryview(self._buffer)[:65536]]
+        self._ancillary = socket.CMSG_SPACE(4)
+
+    def _can(self, option: int, value: int) -> bool:
+        try:
+            self._socket.setsockopt(SOL_UDP, option, value)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> tuple[Rows, tuple[str, int]] | None:
+        """One batch of one source; None when nothing waits. It lies here until the next."""
+        try:
+            length, ancillary, _, source = self._socket.recvmsg_into(self._space, self._ancillary)
+        except BlockingIOError:
+            return None
+        size = length
+        for level, kind, data in ancillary:
+            if level == SOL_UDP and kind == UDP_GRO:
+                size = int.from_bytes(data[:4], "little") or length
+        return Rows(self._buffer, 0, length, max(1, size)), source[:2]
+
+    def send(self, rows: Rows, to: tuple[str, int]) -> None:
+        """All of them, or an OSError."""
+        if rows.count == 1:
+            self._socket.sendto(rows.data, to)
+            return
+        if self.segments and rows.count <= MAX_SEGMENTS:
+            control = [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", rows.size))]
+            try:
+                self._socket.sendmsg([rows.data], control, 0, to)
+                return
+            except OSError as error:
+                if error.errno not in _UNABLE:
+                    raise
+                self.segments = error.errno == errno.EINVAL  # that one may be this size alone
+        for datagram in rows.datagrams():
+            self._socket.sendto(datagram, to)
