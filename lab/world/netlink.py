@@ -1,4 +1,4 @@
-"""rtnetlink in batches: messages by pyroute2, sent many at a time on a socket of our own.
+"""rtnetlink in batches: messages encoded by pyroute2, sent many at a time on a socket of our own.
 
 The kernel works through a batch message by message, goes on after one that fails, and answers each
 failure with the message's sequence number (RFC 3549 §2.3.2). Only the last message asks for an
@@ -14,7 +14,6 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 _REQUEST = 0x1
 _ACK = 0x4
@@ -27,11 +26,12 @@ _HAS_WORDS = 0x200
 _WORDS = 1  # NLMSGERR_ATTR_MSG
 _BATCH_BYTES = 16 * 1024  # far below the send buffer; a batch has to fit into one datagram
 _HEADER = struct.Struct("=IHHII")
+HEADER_SIZE = _HEADER.size
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    message: Any  # a pyroute2 nlmsg
+    body: bytes  # a message without its header
     kind: int
     flags: int
     does: str  # "node-a: the address 10.0.0.1/24 of eth0"
@@ -97,20 +97,15 @@ def _batches(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
 
 
 def _encode(request: Request, sequence: int, flags: int) -> bytes:
-    request.message["header"] = {
-        "type": request.kind,
-        "flags": _REQUEST | request.flags | flags,
-        "sequence_number": sequence,
-        "pid": 0,
-    }
-    request.message.encode()
-    data = bytes(request.message.data)
-    return data + bytes(-len(data) % 4)
+    body = request.body
+    flags |= _REQUEST | request.flags
+    header = _HEADER.pack(HEADER_SIZE + len(body), request.kind, flags, sequence, 0)
+    return header + body + bytes(-len(body) % 4)
 
 
 def _parse(data: bytes) -> Iterator[tuple[int, int, str]]:
     offset = 0
-    while offset + _HEADER.size <= len(data):
+    while offset + HEADER_SIZE <= len(data):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
         if kind == _ERROR:
             (code,) = struct.unpack_from("=i", data, offset + 16)
