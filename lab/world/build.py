@@ -33,15 +33,11 @@ class World:
 
 
 def build(plan: Plan, visitor: Visitor, progress: Callable[[str], None]) -> World:
+    """One thing after the other: two threads were tried, and gain nothing on the kernel's one lock."""
     world = World(plan, visitor)
     progress(f"{len(plan.machines)} namespaces")
-    names = [machine.name for machine in plan.machines]
-    world.namespaces = dict(zip(names, _new_namespaces(visitor, len(names)), strict=True))
-    for machine in plan.machines:
-        others = [each.name for each in machine.interfaces if each.name != "lo"]
-        world.indexes[machine.name, "lo"] = links.LOOPBACK
-        for index, name in enumerate(others, start=links.LOOPBACK + 1):
-            world.indexes[machine.name, name] = index
+    _make_namespaces(world)
+    _choose_indexes(world)
     try:
         progress(f"{len(plan.wires)} wires")
         _make_links(world)
@@ -55,12 +51,22 @@ def build(plan: Plan, visitor: Visitor, progress: Callable[[str], None]) -> Worl
     return world
 
 
-def _new_namespaces(visitor: Visitor, count: int) -> list[Namespace]:
+def _make_namespaces(world: World) -> None:
+    names = [machine.name for machine in world.plan.machines]
     try:
-        return visitor.new_namespaces(count)
+        made = world.visitor.new_namespaces(len(names))
     except OSError as error:
         hint = "raise user.max_net_namespaces" if error.errno == errno.ENOSPC else ""
         raise BuildFailed(f"a new network namespace: {error.strerror}", hint) from None
+    world.namespaces = dict(zip(names, made, strict=True))
+
+
+def _choose_indexes(world: World) -> None:
+    for machine in world.plan.machines:
+        world.indexes[machine.name, "lo"] = links.LOOPBACK
+        others = [each.name for each in machine.interfaces if each.name != "lo"]
+        for index, name in enumerate(others, start=links.LOOPBACK + 1):
+            world.indexes[machine.name, name] = index
 
 
 def _make_links(world: World) -> None:

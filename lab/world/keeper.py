@@ -76,6 +76,7 @@ class Keeper:
         from lab.world.control import Control
         from lab.world.namespaces import Visitor
         from lab.world.record import Record
+        from lab.world.roster import roster_of
         from lab.world.rules import has_legacy
         from lab.world.supervisor import Supervisor
 
@@ -94,7 +95,7 @@ class Keeper:
         if any(machine.rules for machine in self.plan.machines) and has_legacy():
             mounts.show_legacy_rules()
         self._supervisor = Supervisor(world, folder, self._record, self._selector)
-        self._supervisor.prepare(self.plan)
+        self._supervisor.prepare(self.plan, roster_of(self.plan.daemons))
         answers = Answers(
             world, self._supervisor, self._record, self._summary, self.stop, in_user_namespace
         )

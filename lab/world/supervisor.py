@@ -24,7 +24,7 @@ from lab.world.daemons.known import daemon_class
 from lab.world.process import Process
 from lab.world.programs import find
 from lab.world.record import Record
-from lab.world.roster import Roster, roster_of
+from lab.world.roster import Roster
 
 _LOG_TAIL = 10  # lines of a dead daemon's log, shown when it fails a lab
 _SIGNALS = {
@@ -48,9 +48,9 @@ class Supervisor:
         self.roster: Roster
         self.on_failure: Callable[[BuildFailed], None] | None = None  # set until the lab is ready
 
-    def prepare(self, plan: Plan) -> None:
-        """Keys, certificates and folders; and whether the machine has what the daemons need."""
-        self.roster = roster_of(plan.daemons)
+    def prepare(self, plan: Plan, roster: Roster) -> None:
+        """A folder for each daemon; and whether the machine has what it needs."""
+        self.roster = roster
         for each in plan.daemons:
             kind = daemon_class(each.runs)
             for program in kind.needs:
@@ -62,7 +62,7 @@ class Supervisor:
                     "lab.doctor says how to get it",
                 )
             place = Place(
-                each.host, plan.underlay.get(each.host, ""), self.files_of(each.host), self.roster
+                each.host, plan.underlay.get(each.host, ""), self.files_of(each.host), roster
             )
             self.processes[each.host] = Process(
                 each.host,
