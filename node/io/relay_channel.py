@@ -1,23 +1,19 @@
-"""One socket of the relay server, plain or TLS, and what still has to go out on it."""
+"""One socket of the relay server, plain or TLS, and what still has to go out on it.
+
+OpenSSL gives one record at a time. A read with room for a whole one leaves nothing behind inside TLS,
+where epoll could not see it.
+"""
 
 from __future__ import annotations
 
 import socket
 import ssl
 from collections.abc import Sequence
-from enum import Enum, auto
+from contextlib import suppress
 
 from node.core.relay_link import Link
+from node.core.relay_outbox import TLS_RECORD
 from node.io.loop import Timer
-
-RECORD = 16_384  # a TLS record: OpenSSL takes and gives no more in one call
-MIN_READ = RECORD  # room below which a read is put off to the next round
-
-
-class Readable(Enum):
-    NOTHING_MORE = auto()
-    MORE = auto()  # there may be bytes that epoll does not see: inside TLS
-    ENDED = auto()
 
 
 class Channel:
@@ -35,23 +31,19 @@ class Channel:
         self.rest = b""
         self.timer: Timer | None = None  # for a write that stalls
 
-    def read(self, view: memoryview, size: int, limit: int) -> tuple[int, Readable]:
-        """Fills `view[size:limit]`; where the bytes end, and whether there may be more."""
+    def read(self, view: memoryview, size: int, limit: int) -> tuple[int, bool]:
+        """Fills `view[size:limit]`; where the bytes end, and whether that was the end of all."""
         recv_into = self.sock.recv_into
         try:
             while True:
                 got = recv_into(view[size:limit])
-                if not got:
-                    return size, Readable.ENDED
                 size += got
-                if not self.tls:
-                    return size, Readable.NOTHING_MORE
-                if limit - size < MIN_READ:
-                    return size, Readable.MORE
+                if not got or not self.tls or limit - size < TLS_RECORD:
+                    return size, not got
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return size, Readable.NOTHING_MORE
+            return size, False
         except OSError:
-            return size, Readable.ENDED
+            return size, True
 
     def write(self, data: bytes | memoryview) -> int:
         """How many bytes the socket took. Raises OSError when the connection is broken."""
@@ -90,4 +82,7 @@ class Channel:
     def close(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
+        if isinstance(self.sock, ssl.SSLSocket) and not self.shaking:
+            with suppress(OSError, ValueError):  # "later" too: we do not wait for an answer
+                self.sock.unwrap()
         self.sock.close()

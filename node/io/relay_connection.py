@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from node.core.relay_client import RelayClient
 from node.core.relay_events import Event, Output, RelayDown, RelayUp, SendBytes
-from node.core.relay_outbox import Outbox
+from node.core.relay_outbox import TLS_RECORD, Outbox
 from node.io import tls_client
 from node.io.dial import Dial
 from node.io.loop import READ, WRITE, Loop, Timer
@@ -206,7 +206,7 @@ class RelayConnection:
         tls, size, end = self._tls, 0, ""
         assert tls is not None
         try:
-            while size < BUFFER:
+            while BUFFER - size >= TLS_RECORD:  # room for a whole one: none is left half read
                 got = tls.recv_into(_view[size:])
                 if not got:
                     end = "the relay closed the connection"
@@ -220,12 +220,6 @@ class RelayConnection:
             self._handle(self._client.receive(bytes(_view[:size]), self._loop.now()))
         if end and not self._closed:
             self._handle(self._client.closed(end))
-        elif size == BUFFER and not self._closed:
-            self._loop.soon(self._read_more)  # TLS may hold bytes that epoll cannot see
-
-    def _read_more(self) -> None:
-        if not self._closed:
-            self._read()
 
     def _handle(self, outputs: Sequence[Output]) -> None:
         if self._closed:

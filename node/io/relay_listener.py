@@ -26,7 +26,7 @@ from node.core.relay_link import (
 )
 from node.core.relay_server import RelayServer
 from node.io.loop import READ, WRITE, Loop, Timer
-from node.io.relay_channel import Channel, Readable
+from node.io.relay_channel import Channel
 from node.wire.derp import MAX_CLIENT_INFO
 from node.wire.endpoint import Endpoint
 
@@ -86,7 +86,7 @@ class RelayListener:
             self._watch_listener(sock)
 
     def close(self) -> None:
-        """Everybody is hung up on, politely: TLS says goodbye where it can at once."""
+        """Everybody is hung up on, and told so where TLS can say it at once."""
         for sock in self._listeners:
             self._loop.forget(sock.fileno())
             sock.close()
@@ -204,17 +204,13 @@ class RelayListener:
         """One buffer full at most: then it is the next client's turn."""
         rest = len(channel.rest)
         self._view[:rest] = channel.rest
-        size, state = channel.read(self._view, rest, rest + READ_SIZE)
+        size, ended = channel.read(self._view, rest, rest + READ_SIZE)
         channel.rest = b""
         if self._tap is not None:
             self._tap.write(self._view[rest:size])
         self._receive(channel, size)
-        if channel.link not in self._channels:
-            return
-        if state is Readable.ENDED:
+        if ended:
             self._lost(channel, "hung up")
-        elif state is Readable.MORE:
-            self._loop.soon(lambda: self._ready(channel, READ))
 
     def _serve(self, channel: Channel) -> None:
         size = len(channel.rest)
