@@ -83,7 +83,7 @@ class Rtnetlink:
         """Sequence number, error (0 = done) and words of each answer, up to the last one's."""
         while True:
             data = self._socket.recv(65536)
-            for sequence, code, words in _parse(data):
+            for sequence, code, words in answers(data):
                 yield sequence, code, words
                 if sequence == last:
                     return
@@ -103,7 +103,8 @@ def _encode(request: Request, sequence: int, flags: int) -> bytes:
     return header + body + bytes(-len(body) % 4)
 
 
-def _parse(data: bytes) -> Iterator[tuple[int, int, str]]:
+def answers(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """Sequence number, error (0 = done) and words of each."""
     offset = 0
     while offset + HEADER_SIZE <= len(data):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
