@@ -50,12 +50,15 @@ def bare(value: Any) -> Any:
     return value
 
 
-def overrides(words: Sequence[str]) -> dict[str, str]:
+def overrides(words: Sequence[str] | None) -> dict[str, str]:
     """`--set router.home-a.nat=symmetric`, as often as it was given."""
-    for word in words:
-        if "=" not in word:
+    found = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not equals:
             raise Exit(f"--set {word}: expected KEY=VALUE, like router.home-a.nat=symmetric", 2)
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
+        found[key] = value
+    return found
 
 
 def remainder() -> list[str]:

@@ -18,7 +18,7 @@ from lab.commands.command import command, overrides, say, show
         "json": "print the lab's status as one JSON document",
     },
 )
-def up(c: Any, topology: str, name: str = "", set: Any = (), json: bool = False) -> None:
+def up(c: Any, topology: str, name: str = "", set: Any = None, json: bool = False) -> None:
     """Build a lab and start its daemons.
 
     Example: invoke lab.up topology=double-nat

@@ -15,7 +15,7 @@ TOPOLOGY = {
 
 
 @command("topology", iterable=["set"], help=TOPOLOGY | {"json": "the whole plan, as JSON"})
-def plan(c: Any, topology: str, set: Any = (), json: bool = False) -> None:
+def plan(c: Any, topology: str, set: Any = None, json: bool = False) -> None:
     """Everything that lab.up would make.
 
     Example: invoke lab.plan double-nat
@@ -29,7 +29,7 @@ def plan(c: Any, topology: str, set: Any = (), json: bool = False) -> None:
 
 
 @command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid"})
-def graph(c: Any, topology: str, set: Any = (), format: str = "mermaid") -> None:
+def graph(c: Any, topology: str, set: Any = None, format: str = "mermaid") -> None:
     """The topology as a diagram's source.
 
     Example: invoke lab.graph double-nat

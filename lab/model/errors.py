@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
 
 
 class TopologyError(Exception):
     """`topologies/x.toml: router.home-a.natt: unknown key; did you mean "nat"?`"""
+
+    exit_status: ClassVar[int] = 2  # of a command: bad input
 
     def __init__(self, file: str, key: str, problem: str, hint: str = "") -> None:
         super().__init__(file, key, problem, hint)
