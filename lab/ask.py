@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.errors import BadRequest, LabError
+from lab.errors import BadRequest, KeeperGone, LabError
 
 SOCKET = "control.sock"
 _MAX_FDS = 8
@@ -48,7 +48,7 @@ def connected(folder: Path, timeout: float) -> Iterator[socket.socket]:
                 f"the keeper of {folder.name} does not answer", f"lab.down {folder.name} ends it"
             ) from None
         except OSError as error:
-            raise LabError(f"the keeper of {folder.name} is gone: {error.strerror}") from None
+            raise KeeperGone(f"the keeper of {folder.name} is gone: {error.strerror}") from None
 
 
 def _exchange(

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import starting, state, stopping, watching
-from lab.ask import SOCKET, ask, ask_for_fds
-from lab.errors import BadRequest, LabError, NoPath, NoSuchLab
+from lab.ask import ask, ask_for_fds
+from lab.errors import BadRequest, KeeperGone, LabError, NoPath, NoSuchLab
 from lab.model.plan import Plan
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def down(name: str) -> bool:
         return False
     stopping.stop(folder)
     if not state.remove_if_dead(folder):
-        raise LabError(f"{name} is just being brought up by another command")
+        raise Lab(name, folder)._busy()
     return True
 
 
@@ -86,24 +86,28 @@ class Lab:
         lab = cls(name or plan.topology, state.folder_of(name or plan.topology))
         until = time.monotonic() + _BUSY
         while (claim := state.Claim.take(lab.folder)) is None:
-            if (lab.folder / "pid").exists():
+            try:
                 return lab._already_up(plan, progress)
-            if time.monotonic() > until:
-                raise LabError(f"{lab.name} is just being brought up by another command")
-            time.sleep(0.01)  # another command is clearing the folder away
+            except KeeperGone:
+                if time.monotonic() > until:
+                    raise lab._busy() from None
+                time.sleep(0.01)
         starting.start(claim, plan, progress)
         return lab
 
     def _already_up(self, plan: Plan, progress: Callable[[str], None]) -> Lab:
+        if not ask(self.folder, "status")["ready"]:
+            raise self._busy()
         if self.plan().digest() != plan.digest():
             raise BadRequest(
                 f"{self.name} is up already, with another plan",
                 f"lab.down {self.name} first, or give this one another --name",
             )
-        if not (self.folder / SOCKET).exists() or not ask(self.folder, "status")["ready"]:
-            raise LabError(f"{self.name} is just being brought up by another command")
         progress(f"{self.name} is up already")
         return self
+
+    def _busy(self) -> LabError:
+        return LabError(f"{self.name} is just being brought up by another command")
 
     @classmethod
     def attach(cls, name: str) -> Lab:

@@ -36,6 +36,10 @@ class NoSuchLab(BadRequest):
         self.name = name
 
 
+class KeeperGone(LabError):
+    """Nobody answers for the lab: it is only on its way up, or down, or it just ended."""
+
+
 class BuildFailed(LabError):
     """The lab could not be built, or one of its daemons did not start. Nothing is left of it."""
 

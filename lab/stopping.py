@@ -22,6 +22,7 @@ def stop(folder: Path) -> None:
     """Asks the keeper to end the lab, kills it if it does not, and returns when all of it is gone."""
     fd = keeper(folder)
     if fd is None:
+        _wait_for_lock(folder)
         return
     try:
         patience = 0.0
@@ -72,7 +73,8 @@ def _ends(fd: int, patience: float | None) -> bool:
 
 
 def _wait_for_lock(folder: Path) -> None:
-    # The keeper's parent, which only waits for it, holds the lock a moment longer.
+    # The keeper's parent, which only waits for it, holds the lock a moment longer; or another
+    # command is at work.
     until = time.monotonic() + _LAST_MOMENT
     while is_alive(folder) and time.monotonic() < until:
         time.sleep(0.001)

@@ -100,6 +100,17 @@ def test_up_over_what_a_dead_lab_left(up: Up) -> None:
     assert up(two_hosts()).run(A, [*PING, B]).returncode == 0
 
 
+def test_down_and_up_again_right_after_a_kill(up: Up) -> None:
+    lab = up(two_hosts())
+    os.kill(keeper(lab.folder), signal.SIGKILL)  # its parent holds the folder a moment longer
+
+    client.down(lab.name)
+    assert not lab.folder.exists()
+
+    os.kill(keeper(up(two_hosts()).folder), signal.SIGKILL)
+    assert up(two_hosts()).run(A, [*PING, B]).returncode == 0
+
+
 def test_a_frozen_keeper_is_taken_down_too(up: Up) -> None:
     lab = up(two_hosts(lasting(A)))
     traces = traces_of(lab.folder)
