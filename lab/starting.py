@@ -28,12 +28,10 @@ _ERRORS = {"BuildFailed": BuildFailed, "CannotHere": CannotHere, "LabError": Lab
 
 def start(claim: Claim, plan: Plan, progress: Callable[[str], None]) -> None:
     """Returns when every daemon is ready; otherwise raises and leaves nothing."""
-    claim.empty()
     folder = claim.folder
-    (folder / "logs").mkdir()
-    (folder / "plan.json").write_text(plan.to_json())
     ours, theirs = socket.socketpair()
     try:
+        _furnish(claim, plan)
         with ours:
             try:
                 with theirs:
@@ -46,6 +44,15 @@ def start(claim: Claim, plan: Plan, progress: Callable[[str], None]) -> None:
         claim.remove()
         raise
     claim.release()
+
+
+def _furnish(claim: Claim, plan: Plan) -> None:
+    try:
+        claim.empty()
+        (claim.folder / "logs").mkdir()
+        (claim.folder / "plan.json").write_text(plan.to_json())
+    except OSError as error:
+        raise LabError(f"cannot write to {claim.folder}: {error.strerror}") from None
 
 
 def _spawn(claim: Claim, report: socket.socket) -> None:

@@ -118,7 +118,7 @@ class Answers:
             ],
             "paths": [self._record.path(a, b) for a in members for b in members if a != b],
         }
-        return Answer({"status": status, "ready": self._supervisor.all_ready})
+        return Answer({"status": status, "ready": self._supervisor.is_settled})
 
     def _host(self, machine: Machine) -> dict[str, Any]:
         addresses = [

@@ -175,18 +175,21 @@ def main() -> None:
     parser.add_argument("--report", type=int, required=True)
     parser.add_argument("--in-user-namespace", action="store_true")
     args = parser.parse_args()
-    # /proc is still the machine's, so this is our number for those outside.
-    (args.folder / "pid").write_text(os.readlink("/proc/self"))
     starter = Starter(args.report)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two for each machine
     try:
+        # /proc is still the machine's, so this is our number for those outside.
+        (args.folder / "pid").write_text(os.readlink("/proc/self"))
         Keeper(args.lab, args.folder, starter, args.in_user_namespace).run()
     except LabError as error:
         starter.failed(error)
         sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        starter.failed(BuildFailed(f"the lab cannot be built: {where}{error.strerror}"))
+        sys.exit(1)
     except Exception as error:
-        traceback.print_exc()
         last = "".join(traceback.format_exception_only(error)).strip()
         starter.failed(BuildFailed(f"the keeper broke: {last}", traceback.format_exc()))
         sys.exit(1)

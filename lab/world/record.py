@@ -7,6 +7,7 @@ daemons' own times and ours are on one clock.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,5 +54,8 @@ class Record:
         }
 
     def _append(self, event: Event) -> None:
-        self._log.write(json.dumps(event) + "\n")
+        try:
+            self._log.write(json.dumps(event) + "\n")
+        except OSError as error:  # a full disk is no reason to end the lab
+            print(f"an event is lost: {error}: {event}", file=sys.stderr)
         self.on_append()

@@ -55,7 +55,11 @@ class Supervisor:
             kind = daemon_class(each.runs)
             for program in kind.needs:
                 if find(program) is None:
-                    raise CannotHere(f"{each.host} runs {each.runs}, which needs {program}")
+                    package = kind.packages.get(program, program)
+                    raise CannotHere(
+                        f"{each.host} runs {each.runs}, which needs {program}",
+                        f"apt-get install -y --no-install-recommends {package}",
+                    )
             if kind.needs_tun and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
                 raise CannotHere(
                     f"{each.host} runs {each.runs}, which needs /dev/net/tun",
@@ -96,6 +100,11 @@ class Supervisor:
     @property
     def all_ready(self) -> bool:
         return all(process.state == "ready" for process in self.processes.values())
+
+    @property
+    def is_settled(self) -> bool:
+        """The lab is up: from now on a daemon's end is an event, not a failure."""
+        return self.on_failure is None
 
     def not_ready(self, seconds: float) -> BuildFailed:
         late = [process for process in self.processes.values() if process.state != "ready"]

@@ -150,6 +150,26 @@ def test_a_folder_that_somebody_else_is_just_filling_is_left_alone(state: Path) 
         starter.wait(10)
 
 
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_a_full_disk_is_one_clear_error(state: Path, pages: int) -> None:
+    state.mkdir()
+    script = (
+        "from tests.lab.test_keeper import *\n"
+        "from tests.lab.plans import *\n"
+        "try: Lab.up(two_hosts(lasting(A), lasting(B), rules=(NAT,)))\n"
+        "except LabError as error: print(error)\n"
+        "print(Lab.running())\n"
+    )
+    mount = f'mount -t tmpfs -o size={pages * 4}k tmpfs {state}; exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-ec", mount, "sh", sys.executable, "-c", script]
+
+    done = subprocess.run(argv, cwd=HERE, capture_output=True, text=True, check=False)
+
+    problem, running = done.stdout.splitlines()
+    assert problem.endswith("No space left on device"), done.stderr
+    assert running == "[]"
+
+
 def test_the_machines_own_network_is_never_touched(up: Up) -> None:
     before = machine_links()
 
