@@ -245,6 +245,7 @@ class Relays:
         actions: list[Action] = []
         if self.home is not None and self.is_up(self.home):
             actions.append(PreferRelay(self.home, False))
+            self._relays[self.home].used = now  # the minute without packets begins
         self.home = best
         if best is not None and self.is_up(best):
             actions.append(PreferRelay(best, True))
