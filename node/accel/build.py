@@ -1,7 +1,7 @@
 """Builds the C loop: at installation if a compiler is there, or at any time by `python -m node.accel.build`.
 
-cffi's API mode: the functions below are declared once here and defined in loop.c, and calling one
-releases the interpreter's lock. Nothing is linked; libsodium comes in by address at run time.
+cffi's API mode: the functions below are defined in cipher.c and loop.c, and calling one releases the
+interpreter's lock. Nothing is linked; the cipher comes in by address at run time.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from pathlib import Path
 from cffi import FFI  # type: ignore[import-untyped]
 
 DECLARATIONS = """
-void use_aead(uintptr_t seal, uintptr_t open);
+typedef struct cipher cipher;
+cipher *openssl_cipher(const char *linked);
+cipher *libsodium_cipher(uintptr_t seal, uintptr_t open);
+void free_cipher(cipher *c);
 void finish_rows(uint8_t *rows, size_t size, size_t count, size_t length, size_t start,
                  size_t offset);
-void seal_rows(const uint8_t *key, uint32_t receiver, uint64_t counter, uint8_t *rows,
+void seal_rows(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter, uint8_t *rows,
                size_t size, size_t count, size_t last);
-void seal_super(const uint8_t *key, uint32_t receiver, uint64_t counter, const uint8_t *packet,
+void seal_super(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter, const uint8_t *packet,
                 size_t ip_length, size_t header_length, size_t segment, size_t count, size_t rest,
                 int protocol, uint8_t *rows, size_t size, size_t last);
-size_t open_rows(const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
+size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
                  uint64_t *counters, uint8_t *failed);
 size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                   const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
@@ -35,8 +38,9 @@ ffibuilder = FFI()
 ffibuilder.cdef(DECLARATIONS)
 ffibuilder.set_source(
     "node.accel._loop",
-    (HERE / "loop.c").read_text(),
+    (HERE / "cipher.c").read_text() + (HERE / "loop.c").read_text(),
     extra_compile_args=["-O3"],
+    libraries=["dl"],
     optional=True,  # setuptools: no compiler is no error, and the node does without
 )
 

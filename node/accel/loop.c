@@ -2,30 +2,11 @@
  *
  * A row is a WireGuard transport message: type 4, receiver 4, counter 8, ciphertext, tag 16; packets are
  * sealed and opened in place. The nonce (4 zero bytes and the counter) is the row itself from its fourth
- * byte on, while the receiver index is zero. The AEAD is libsodium's, handed over by address, so that
- * neither its headers nor a second copy of it are needed. Bounds are the caller's duty, in segments.py.
+ * byte on, while the receiver index is zero. cipher.c stands before this file. Bounds are the caller's
+ * duty, in segments.py.
  */
-#include <stdint.h>
-#include <string.h>
-
-enum { HEAD = 16, TAG = 16, NONCE = 4, TRANSPORT = 4, VIRTIO = 10 };
+enum { HEAD = 16, NONCE = 4, TRANSPORT = 4, VIRTIO = 10 };
 enum { TCP = 6, UDP = 17, FIN = 0x01, PSH = 0x08, ACK = 0x10, CWR = 0x80 };
-
-typedef int (*aead_seal)(unsigned char *, unsigned long long *, const unsigned char *,
-                         unsigned long long, const unsigned char *, unsigned long long,
-                         const unsigned char *, const unsigned char *, const unsigned char *);
-typedef int (*aead_open)(unsigned char *, unsigned long long *, unsigned char *,
-                         const unsigned char *, unsigned long long, const unsigned char *,
-                         unsigned long long, const unsigned char *, const unsigned char *);
-
-static aead_seal seal_one;
-static aead_open open_one;
-
-static void use_aead(uintptr_t seal, uintptr_t open)
-{
-    seal_one = (aead_seal)seal;
-    open_one = (aead_open)open;
-}
 
 static unsigned get16(const uint8_t *p) { return (unsigned)p[0] << 8 | p[1]; }
 static uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) << 16 | get16(p + 2); }
@@ -83,22 +64,23 @@ static unsigned pseudo_sum(const uint8_t *packet, int protocol, size_t length)
     return fold((uint64_t)sum + protocol + length);
 }
 
-static void seal_row(uint8_t *row, size_t text, uint64_t counter, uint32_t receiver,
+static void seal_row(cipher *c, uint8_t *row, size_t text, uint64_t counter, uint32_t receiver,
                      const uint8_t *key)
 {
     memset(row, 0, 8);
     put64le(row + 8, counter);
-    seal_one(row + HEAD, 0, row + HEAD, text, 0, 0, 0, row + NONCE, key);
+    seal(c, row + HEAD, text, row + NONCE, key);
     row[0] = TRANSPORT;
     put32le(row + 4, receiver);
 }
 
 /* Plaintexts lie in their rows, padded with zeros. */
-static void seal_rows(const uint8_t *key, uint32_t receiver, uint64_t counter, uint8_t *rows,
-                      size_t size, size_t count, size_t last)
+static void seal_rows(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter,
+                      uint8_t *rows, size_t size, size_t count, size_t last)
 {
+    use_key(c, key);
     for (size_t i = 0; i < count; i++)
-        seal_row(rows + i * size, (i + 1 < count ? size : last) - HEAD - TAG, counter + i,
+        seal_row(c, rows + i * size, (i + 1 < count ? size : last) - HEAD - TAG, counter + i,
                  receiver, key);
 }
 
@@ -138,12 +120,13 @@ static void write_segment(uint8_t *out, size_t length, size_t i, size_t count, s
 }
 
 /* Cut, finish and seal; `size` is that of a full row, `last` that of the last one. */
-static void seal_super(const uint8_t *key, uint32_t receiver, uint64_t counter,
+static void seal_super(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter,
                        const uint8_t *packet, size_t ip_length, size_t header_length,
                        size_t segment, size_t count, size_t rest, int protocol, uint8_t *rows,
                        size_t size, size_t last)
 {
     const uint8_t *payload = packet + header_length;
+    use_key(c, key);
     for (size_t i = 0; i < count; i++, payload += segment) {
         uint8_t *row = rows + i * size, *out = row + HEAD;
         size_t data = i + 1 < count ? segment : rest, length = header_length + data;
@@ -152,21 +135,22 @@ static void seal_super(const uint8_t *key, uint32_t receiver, uint64_t counter,
         memcpy(out + header_length, payload, data);
         memset(out + length, 0, text - length);
         write_segment(out, length, i, count, ip_length, segment, protocol);
-        seal_row(row, text, counter + i, receiver, key);
+        seal_row(c, row, text, counter + i, receiver, key);
     }
 }
 
 /* Returns how many rows failed; each row's counter and verdict come back in the two arrays. */
-static size_t open_rows(const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
-                        uint64_t *counters, uint8_t *failed)
+static size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t size, size_t count,
+                        size_t last, uint64_t *counters, uint8_t *failed)
 {
     size_t failures = 0;
+    use_key(c, key);
     for (size_t i = 0; i < count; i++) {
         uint8_t *row = rows + i * size;
-        size_t sealed = (i + 1 < count ? size : last) - HEAD;
+        size_t text = (i + 1 < count ? size : last) - HEAD - TAG;
         counters[i] = get64le(row + 8);
         memset(row + NONCE, 0, 4);
-        failed[i] = open_one(row + HEAD, 0, 0, row + HEAD, sealed, 0, 0, row + NONCE, key) != 0;
+        failed[i] = !unseal(c, row + HEAD, text, row + NONCE, key);
         failures += failed[i];
     }
     return failures;

@@ -5,6 +5,7 @@ Importing this fails with ImportError where the loop was not built.
 
 from __future__ import annotations
 
+import _ssl
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -24,18 +25,28 @@ MAX_ROWS = LARGEST // OVERHEAD
 lib: Any = _loop.lib
 ffi: Any = _loop.ffi
 
-if not libsodium.available:
-    raise ImportError("this PyNaCl does not show its libsodium")
-lib.use_aead(
-    libsodium.address("crypto_aead_chacha20poly1305_ietf_encrypt"),
-    libsodium.address("crypto_aead_chacha20poly1305_ietf_decrypt"),
-)
+
+def ciphers() -> dict[str, Any]:
+    """Those this process has, the faster first; each is freed with its last user."""
+    file = getattr(_ssl, "__file__", None)  # None: it is part of the interpreter
+    found = {"openssl": lib.openssl_cipher(file.encode() if file else ffi.NULL)}
+    if libsodium.available:
+        found["libsodium"] = lib.libsodium_cipher(
+            libsodium.address("crypto_aead_chacha20poly1305_ietf_encrypt"),
+            libsodium.address("crypto_aead_chacha20poly1305_ietf_decrypt"),
+        )
+    return {name: ffi.gc(made, lib.free_cipher) for name, made in found.items() if made}
 
 
 class AcceleratedSegments:
-    name = "c"
-
-    def __init__(self, mtu: int, features: TunFeatures) -> None:
+    def __init__(self, mtu: int, features: TunFeatures, cipher: str | None = None) -> None:
+        """Raises ImportError where there is no cipher, or not the one asked for."""
+        found = ciphers()
+        cipher = cipher or next(iter(found), "")
+        if cipher not in found:
+            raise ImportError(f"no cipher for the C loop: {cipher or 'neither'} is in this process")
+        self.name = f"c with {cipher}"
+        self._cipher = found[cipher]
         self._mtu = mtu
         self._features = features
         self._plain = PlainSegments(mtu, features)
@@ -59,7 +70,7 @@ class AcceleratedSegments:
         if what.count * size > CAPACITY:
             return self._plain.seal_superpacket(key, receiver, counter, superpacket)
         lib.seal_super(
-            *(ffi.from_buffer(key), receiver, counter, packet, what.ip_length, front),
+            *(self._cipher, ffi.from_buffer(key), receiver, counter, packet, what.ip_length, front),
             *(what.segment, what.count, what.last, what.protocol, self._sealed_at, size, last),
         )
         return sends(self._sealed, (what.count - 1) * size + last, size)
@@ -82,7 +93,8 @@ class AcceleratedSegments:
             start, offset = run.unfinished.checksum_start, run.unfinished.checksum_offset
             length = len(run.packets[0].packet)
             lib.finish_rows(self._sealed_at, size, count, length, start, offset)
-        lib.seal_rows(ffi.from_buffer(key), receiver, counter, self._sealed_at, size, count, last)
+        secret = ffi.from_buffer(key)
+        lib.seal_rows(self._cipher, secret, receiver, counter, self._sealed_at, size, count, last)
         return sends(self._sealed, (count - 1) * size + last, size)
 
     def open(self, key: bytes, rows: Rows) -> Opened:
@@ -91,7 +103,9 @@ class AcceleratedSegments:
             return self._plain.open(key, rows)
         at = ffi.from_buffer(rows.buffer) + rows.start
         secret, counters = ffi.from_buffer(key), self._counters
-        failures = lib.open_rows(secret, at, rows.size, count, last, counters, self._failed)
+        failures = lib.open_rows(
+            self._cipher, secret, at, rows.size, count, last, counters, self._failed
+        )
         failed = tuple(i for i in range(count) if self._failed[i]) if failures else ()
         return Opened(rows, _as_range(counters, count), failed)
 

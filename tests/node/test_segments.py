@@ -25,9 +25,9 @@ FEATURES = TunFeatures()
 PLAIN = PlainSegments(MTU, FEATURES)
 WAYS: list[Segments] = [NumpySegments(MTU, FEATURES)]
 with contextlib.suppress(ImportError):  # built where a compiler was
-    from node.accel.segments import AcceleratedSegments
+    from node.accel.segments import AcceleratedSegments, ciphers
 
-    WAYS.append(AcceleratedSegments(MTU, FEATURES))
+    WAYS += [AcceleratedSegments(MTU, FEATURES, cipher) for cipher in ciphers()]
 EVERY_WAY = pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way.name))
 
 families = st.booleans()
