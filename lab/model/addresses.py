@@ -88,7 +88,7 @@ class _Spaces:
         self.taken.add((None, blocks.INTERNET_OWN))
         self.sources: dict[IPv4Network | str, Iterator[IPv4Address]] = {
             block: blocks.on_internet(block)
-            for block in (blocks.RELAYS, blocks.ROUTERS, blocks.HOSTS)
+            for block in (blocks.RELAYS, blocks.ROUTERS, blocks.HOSTS, blocks.MAPPING_ROUTERS)
         }
         for router, lan in addresses.lans.items():
             self.sources[router] = blocks.in_lan(lan)
@@ -108,7 +108,8 @@ class _Spaces:
         count = 1
         if router.nat.mapping == "one-to-one":
             count = max(1, inside(self.topology, router.name))
-        space = router.upstream or blocks.ROUTERS
+        outside = blocks.MAPPING_ROUTERS if router.port_mapping else blocks.ROUTERS
+        space = router.upstream or outside
         return tuple(self.free(space, f"router.{router.name}") for _ in range(count))
 
     def of_host(self, host: Host) -> tuple[tuple[IPv4Address, ...], ...]:

@@ -17,7 +17,10 @@ HOSTS = IPv4Network("192.0.2.0/24")
 OVERFLOW = IPv4Network("198.18.0.0/16")
 ROUTED_LANS = IPv4Network("198.19.0.0/16")
 INTERNET_OWN = IPv4Address("192.0.2.1")
-INTERNET_BLOCKS = (ROUTERS, RELAYS, HOSTS, OVERFLOW)
+# Routers that map ports on request refuse to on a reserved address, as it cannot be a public one. So
+# theirs come from a block that is none; nothing in a lab has a route to its real owner (AMPRNet).
+MAPPING_ROUTERS = IPv4Network("44.12.0.0/16")
+INTERNET_BLOCKS = (ROUTERS, RELAYS, HOSTS, OVERFLOW, MAPPING_ROUTERS)
 ROUND = 10
 
 HOME_LANS = IPv4Network("192.168.0.0/16")

@@ -31,7 +31,7 @@ def plan_of(topology: Topology) -> Plan:
         drawing=topology.drawing,
         machines=tuple(machines_of(ground)),
         wires=tuple(_wires(topology)),
-        daemons=tuple(_daemons(topology, underlay)),
+        daemons=tuple(_daemons(topology, addresses, underlay)),
         underlay=underlay,
     )
 
@@ -71,7 +71,9 @@ def _wire(topology: Topology, name: str, end: tuple[str, str], above: str | None
     return Wire(name, a=end, b=other, quality=topology.links.get(name, PERFECT))
 
 
-def _daemons(topology: Topology, underlay: dict[str, str]) -> Iterator[DaemonPlan]:
+def _daemons(
+    topology: Topology, addresses: Addresses, underlay: dict[str, str]
+) -> Iterator[DaemonPlan]:
     regions = {relay.name: FIRST_REGION + n for n, relay in enumerate(topology.relays)}
     for relay in topology.relays:
         settings: dict[str, JSON] = {
@@ -83,6 +85,12 @@ def _daemons(topology: Topology, underlay: dict[str, str]) -> Iterator[DaemonPla
         if relay.args:
             settings["args"] = list(relay.args)
         yield DaemonPlan(relay.name, "derper", settings)
+    for router in topology.routers:
+        if router.port_mapping:
+            lan = str(addresses.lans[router.name])
+            yield DaemonPlan(
+                router.name, "miniupnpd", {"protocols": list(router.port_mapping), "lan": lan}
+            )
     for host in topology.hosts:
         if host.runs is not None:
             yield DaemonPlan(host.name, host.runs, _settings(host, regions))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from lab.model import blocks
+from lab.model import blocks, port_mapping
 from lab.model.addresses import Addresses
 from lab.model.errors import TopologyError
 from lab.model.link import PERFECT
@@ -156,7 +156,7 @@ def _rules(ground: Ground, router: Router, inside: list[IPv4Address]) -> tuple[R
         inside_hosts=tuple(str(each) for each in inside),
     )
     try:
-        return render(router.nat, site)
+        return render(router.nat, site) + port_mapping.rules(router.port_mapping, site)
     except NatError as error:
         key = f"router.{router.name}.{error.key}"
         raise TopologyError(ground.topology.file, key, error.problem, error.hint) from None

@@ -34,6 +34,7 @@ class Router:
     upstream: str | None = None  # the router above; None: the internet
     lan: IPv4Network | None = None
     addresses: tuple[IPv4Address, ...] = ()  # on its uplink
+    port_mapping: tuple[str, ...] = ()  # the protocols by which its LAN may ask for a port
 
     @property
     def is_routed(self) -> bool:

@@ -13,6 +13,7 @@ from lab.model.names import parse_hostname, parse_machine_name
 from lab.model.nat import Nat, NatError, parse_nat
 from lab.model.network import LISTEN_PORT, Host, Relay, Router, Topology
 from lab.model.overlay import OVERLAY4, parse_overlay
+from lab.model.port_mapping import parse_protocol
 from lab.model.quantity import parse_chance, parse_duration, parse_rate
 from lab.model.toml import Table
 
@@ -67,8 +68,11 @@ def _router(name: str, table: Table) -> Router:
         upstream=table.text("upstream"),
         lan=table.parsed("lan", parse_network),
         addresses=table.all_parsed("addresses", parse_address),
+        port_mapping=table.all_parsed("port_mapping", parse_protocol),
     )
     table.done()
+    if router.port_mapping and router.nat.mapping in ("none", "one-to-one"):
+        raise table.error("port_mapping", "does nothing where ports are not translated")
     return router
 
 
