@@ -41,6 +41,7 @@ class Place:
 
 class Daemon(ABC):
     needs: ClassVar[tuple[str, ...]] = ()  # programs, other than this Python
+    packages: ClassVar[Mapping[str, str]] = {}  # where a program is not in the package of its name
     needs_tun: ClassVar[bool] = False
 
     def __init__(self, place: Place, settings: Mapping[str, Any]) -> None:

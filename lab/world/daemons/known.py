@@ -10,6 +10,7 @@ from lab.world.daemons.contract import Daemon
 KNOWN = {
     "node": "lab.world.daemons.node:Node",
     "derper": "lab.world.daemons.derper:Derper",
+    "miniupnpd": "lab.world.daemons.miniupnpd:Miniupnpd",
     "command": "lab.world.daemons.command:Command",
 }
 
