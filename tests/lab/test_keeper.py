@@ -156,7 +156,7 @@ def test_a_full_disk_is_one_clear_error(state: Path, pages: int) -> None:
     script = (
         "from tests.lab.test_keeper import *\n"
         "from tests.lab.plans import *\n"
-        "try: Lab.up(two_hosts(lasting(A), lasting(B), rules=(NAT,)))\n"
+        "try: Lab.up(two_hosts(lasting(A), lasting(B), rules=(NAT,))).down()\n"
         "except LabError as error: print(error)\n"
         "print(Lab.running())\n"
     )
@@ -213,9 +213,12 @@ def test_a_user_without_rights_can_do_it_all(nobody: list[str]) -> None:
         "from tests.lab.plans import *\n"
         "from tests.lab.test_keeper import *\n"
         "lab = Lab.up(two_hosts(lasting(A), rules=(NAT,)))\n"
-        "print(lab.run(A, [*PING, B]).returncode, lab.unplug(B))\n"
-        "print(lab.run('middle', ['iptables', '-t', 'nat', '-S', 'POSTROUTING']).stdout.split())\n"
-        "lab.down()\n"
+        "try:\n"
+        "    print(lab.run(A, [*PING, B]).returncode, lab.unplug(B))\n"
+        "    rules = lab.run('middle', ['iptables', '-t', 'nat', '-S', 'POSTROUTING'])\n"
+        "    print(rules.stdout.split())\n"
+        "finally:\n"
+        "    lab.down()\n"
         "print(Lab.running())\n"
     )
 
