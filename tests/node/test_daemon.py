@@ -1,0 +1,257 @@
+"""The commands: what is refused in one line, keys, and the questions to a running node."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from node.__main__ import main
+from node.io.loop import Loop
+from node.io.udp import PortTaken, UdpPort
+from node.keys import NodePrivate
+from node.wire.endpoint import Endpoint
+from tests.node.test_netmap import NETMAP
+
+KEY = NodePrivate.from_seed(bytes(range(1, 33)))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "netmap.json").write_text(json.dumps(NETMAP))
+    (tmp_path / "node.key").write_text(KEY.to_file_text())
+    (tmp_path / "node.key").chmod(0o600)
+    return tmp_path
+
+
+def up(files: Path, *more: str) -> int:
+    netmap, key = str(files / "netmap.json"), str(files / "node.key")
+    return main(["up", "--netmap", netmap, "--key", key, "--tun", "ts0", *more])
+
+
+# --- what cannot be started says why, in one line ---
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    return line
+
+
+def test_a_bad_netmap_is_named_with_its_place(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "netmap.json").write_text('{"name": 7}')
+    assert up(files) == 2
+    path = files / "netmap.json"
+    assert one_line(capsys) == f"node: {path}: netmap: name: expected a text, not a number"
+
+
+def test_a_missing_netmap_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "netmap.json").unlink()
+    assert up(files) == 2
+    assert one_line(capsys) == f"node: {files / 'netmap.json'}: No such file or directory"
+
+
+@pytest.mark.parametrize("text", ["", "secret", "nodekey:" + "00" * 32, "privkey:00"])
+def test_a_bad_key_is_refused_and_never_shown(
+    files: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (files / "node.key").write_text(text)
+    assert up(files) == 2
+    key = files / "node.key"
+    assert one_line(capsys) == f"node: key {key}: expected 'privkey:' and 64 hex digits"
+
+
+def test_a_key_that_others_may_read_is_remarked_on(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "node.key").chmod(0o644)
+    (files / "netmap.json").write_text(json.dumps(NETMAP))
+    assert up(files, "--events", "/nowhere/events") == 2
+    key = files / "node.key"
+    assert capsys.readouterr().err.splitlines() == [
+        f"node: key {key}: others may read it (mode 0644)",
+        "node: --events /nowhere/events: No such file or directory",
+    ]
+
+
+def test_a_port_in_use_is_the_machines_trouble(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 0))
+        port = taken.getsockname()[1]
+        assert up(files, "--listen-port", str(port)) == 3
+    assert one_line(capsys) == f"node: UDP port {port}: Address already in use"
+
+
+def test_a_name_that_is_no_interface_is_refused(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert up(files, "--listen-port", "0", "--tun", "much-too-long-a-name") == 3
+    assert "is no interface name" in one_line(capsys)
+
+
+def test_an_unknown_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fly"]) == 2
+    assert "no command 'fly'" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    assert "netcheck" in capsys.readouterr().out
+
+
+# --- keys ---
+
+
+def test_a_new_key_goes_into_a_file_that_we_alone_may_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new.key"
+    assert main(["genkey", str(path)]) == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert main(["pubkey", str(path)]) == 0
+    public = NodePrivate.parse(path.read_text()).public
+    assert capsys.readouterr().out == f"{public}\n"
+    assert main(["genkey", str(path)]) == 2  # never over an older one
+
+
+def test_the_public_key_of_rubbish_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rubbish"
+    path.write_bytes(b"\xff\xfe")
+    assert main(["pubkey", str(path)]) == 2
+    assert one_line(capsys) == "pubkey: not text"
+
+
+# --- questions ---
+
+
+class Fake:
+    """A node's control socket with answers that were thought out beforehand."""
+
+    def __init__(self, path: Path, answers: list[dict[str, Any]]) -> None:
+        self.path, self.requests = path, list[dict[str, Any]]()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        self._answers = answers
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection, connection.makefile("rwb") as lines:
+            for answer in self._answers:
+                self.requests.append(json.loads(lines.readline()))
+                lines.write(json.dumps(answer).encode() + b"\n")
+                lines.flush()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def pong(kind: str, via: str, rtt_ms: float) -> dict[str, Any]:
+    address = "100.64.2.20"
+    return {"peer": "node-b", "address": address, "kind": kind, "via": via, "rtt_ms": rtt_ms}
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Path:
+    return tmp_path / "control.sock"
+
+
+def test_a_ping_says_by_which_path_the_pong_came(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Fake(control, [pong("relay", "nyc", 41.83), pong("direct", "203.0.113.20:41641", 20.26)])
+    arguments = ["--control", str(control), "node-b", "--until-direct", "--timeout", "20"]
+    assert main(["ping", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pong from node-b (100.64.2.20) via DERP(nyc) in 41.8 ms",
+        "pong from node-b (100.64.2.20) via 203.0.113.20:41641 in 20.3 ms",
+    ]
+
+
+def test_a_ping_that_stays_on_the_relay_says_so(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Fake(control, [pong("relay", "nyc", 41.83)])
+    arguments = ["--control", str(control), "node-b", "--until-direct", "--timeout", "0.5"]
+    assert main(["ping", *arguments]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "pong from node-b (100.64.2.20) via DERP(nyc) in 41.8 ms",
+        "node-b stayed on DERP(nyc): no direct path within 0.5 s",
+    ]
+
+
+def test_a_ping_without_any_reply_fails(control: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Fake(control, [{"error": "no reply from node-b", "timeout": True}])
+    assert main(["ping", "--control", str(control), "node-b", "--count", "1"]) == 1
+    assert capsys.readouterr().out == "no reply from node-b\n"
+
+
+def test_a_ping_to_nobody_known_is_bad_input(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Fake(control, [{"error": "no peer 'x'; the peers are: node-b"}])
+    assert main(["ping", "--control", str(control), "x"]) == 2
+    assert one_line(capsys) == "ping: no peer 'x'; the peers are: node-b"
+
+
+def test_without_a_node_every_question_ends_with_status_3(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--control", str(control)]) == 3
+    expected = f"status: no node answers at {control}: No such file or directory"
+    assert one_line(capsys) == expected
+
+
+# --- the UDP port ---
+
+
+def test_a_batch_keeps_order_and_source_together() -> None:
+    ours, theirs = UdpPort(0), UdpPort(0)
+    to = Endpoint("127.0.0.1", ours.port)
+    assert theirs.send([b"1", b"2", b"3"], to)
+    loop = Loop()
+    runs: list[tuple[Endpoint, list[bytes]]] = []
+    fd = ours.fds[0]
+
+    def readable(_events: int) -> None:
+        runs.extend(ours.read(fd))
+        loop.stop()
+
+    loop.watch(fd, 1, readable)
+    loop.run()
+    assert runs == [(Endpoint("127.0.0.1", theirs.port), [b"1", b"2", b"3"])]
+    for port in (ours, theirs):
+        port.close()
+    loop.close()
+
+
+def test_a_port_can_be_had_once() -> None:
+    port = UdpPort(0)
+    with pytest.raises(PortTaken, match="Address already in use"):
+        UdpPort(port.port)
+    port.close()
+
+
+def test_each_command_imports_only_what_it_needs() -> None:
+    """A first packet must not wait for libraries that it does not need."""
+    code = (
+        "import sys, node.io.daemon, node.io.relay_connection;"
+        "print([m for m in ('asyncio', 'argparse', 'numpy', 'logging', 'http') if m in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert found.stdout == "[]\n"
