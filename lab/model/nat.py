@@ -2,7 +2,7 @@
 
     nat = "port-restricted-cone"
     nat = { mapping = "endpoint-independent", filtering = "address-dependent", timeout = "30s" }
-    nat = { preset = "symmetric", ports = "sequential" }
+    nat = { preset = "symmetric", hairpin = true }
 
 `parse_nat` reads that, `render` turns the words into the rules of one router.
 """
@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
+from lab.model.language import check
 from lab.model.presets import PRESETS
 from lab.model.ruleset import Site, render, sysctls
 from lab.model.words import Nat, NatError
@@ -50,7 +51,9 @@ def _from_words(words: Mapping[str, Any]) -> Nat:
             raise NatError(f"nat.{key}", "no such word", _nearest(key, known))
     base = _preset("nat.preset", words["preset"]) if "preset" in words else Nat()
     given: dict[str, Any] = {k: _word(k, v) for k, v in words.items() if k != "preset"}
-    return replace(base, **given, preset=base.preset if not given else None)
+    nat = replace(base, **given, preset=base.preset if not given else None)
+    check(nat)
+    return nat
 
 
 def _word(key: str, value: object) -> object:

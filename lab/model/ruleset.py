@@ -11,13 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.model.language import ROUTED, check, needs_nftables, needs_nftables_here
 from lab.model.plan import Ruleset
-from lab.model.words import Nat
+from lab.model.words import Nat, NatError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "rules"
+
+# Ports that are handed out in order or by parity. nft takes them as a table only, so not all 64000.
+FIRST_PORT = 40000
+PORT_COUNT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +37,67 @@ class Site:
 
 
 def render(nat: Nat, site: Site) -> tuple[Ruleset, ...]:
-    if nat.mapping == "none" and nat.filtering == "none":
+    check(nat)
+    if nat.mapping == "none" and nat.filtering == "none" and nat.udp and nat.icmp == "translate":
         return ()
-    why = (
-        "one mapping for each inside endpoint, as MASQUERADE keeps it while no port is wanted twice"
-    )
-    if nat.mapping != "endpoint-independent":
-        why = "MASQUERADE --random-fully makes a new mapping for each destination endpoint"
-    return (Ruleset("iptables", _text("iptables.j2", nat, site), why),)
+    reason = needs_nftables(nat) or needs_nftables_here(nat, site)
+    if reason is None:
+        return (Ruleset("iptables", _text("iptables.j2", nat, site), _why_iptables(nat)),)
+    if nat.collisions == "kernel":
+        raise NatError("nat.collisions", f"plain MASQUERADE cannot do this: {reason}")
+    template = "routed.j2" if nat.mapping in ROUTED else "nftables.j2"
+    return (Ruleset("nftables", _text(template, nat, site), f"nftables, because {reason}"),)
 
 
 def sysctls(nat: Nat) -> tuple[tuple[str, str], ...]:
     """Conntrack's patience with UDP; both are settable in a namespace of its own."""
     if nat.mapping == "none" and nat.filtering == "none":
         return ()
-    unanswered = nat.timeout_unanswered or nat.timeout
     return (
-        ("net.netfilter.nf_conntrack_udp_timeout", str(unanswered)),
+        ("net.netfilter.nf_conntrack_udp_timeout", str(nat.timeout_unanswered or nat.timeout)),
         ("net.netfilter.nf_conntrack_udp_timeout_stream", str(nat.timeout)),
     )
 
 
+def _why_iptables(nat: Nat) -> str:
+    if not nat.udp:
+        return "iptables: a FORWARD chain that lets out nothing but TCP 443"
+    match nat.mapping:
+        case "none":
+            return "iptables: a stateful FORWARD chain is a firewall without NAT"
+        case "one-to-one":
+            return "iptables: one SNAT and one DNAT for each address"
+        case "endpoint-independent" if nat.collisions == "kernel":
+            return "iptables: plain MASQUERADE, which breaks mappings where ports collide"
+        case "endpoint-independent":
+            return "iptables: MASQUERADE keeps one mapping for each port of the one inside host"
+        case _:
+            return "iptables: MASQUERADE --random-fully maps anew for each destination endpoint"
+
+
+def _pairs(nat: Nat, site: Site) -> list[tuple[str, str]]:
+    """Inside address and its own external one."""
+    if nat.mapping != "one-to-one":
+        return []
+    hosts, addresses = len(site.inside_hosts), len(site.wan_addresses)
+    if addresses < hosts:
+        problem = f"one-to-one needs an address for each inside host: {hosts} hosts, {addresses}"
+        raise NatError("nat.mapping", problem)
+    return list(zip(site.inside_hosts, site.wan_addresses, strict=False))
+
+
 def _text(template: str, nat: Nat, site: Site) -> str:
-    return _environment().get_template(template).render(nat=nat, site=site)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            nat=nat,
+            site=site,
+            pairs=_pairs(nat, site),
+            first_port=FIRST_PORT,
+            port_count=PORT_COUNT,
+        )
+    )
 
 
 @cache
