@@ -1,0 +1,101 @@
+"""UDP sockets on strings: a program that opens, sends and tells what it hears, in any machine.
+
+Stands alone, so that it starts in a moment: `python -I -S lab/judge/puppet.py`. One JSON list a line:
+
+    in   ["open", NAME, ADDRESS, PORT]               port 0: any
+         ["send", NAME, ADDRESS, PORT, TEXT]
+         ["close", NAME]
+    out  ["opened", NAME, ADDRESS, PORT]
+         ["heard", NAME, ADDRESS, PORT, TEXT]        a datagram, and where it came from
+         ["refused", NAME, ERRNO]                    what ICMP, or our own kernel, said about one
+         ["failed", NAME, WHY]
+
+It ends when its stdin does, so it never outlives whoever holds the strings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+from typing import Any
+
+IP_RECVERR = 11  # Linux: ICMP errors reach a socket that is not connected
+
+
+class Puppet:
+    def __init__(self) -> None:
+        self.sockets: dict[str, socket.socket] = {}
+        self.names: dict[int, str] = {}
+        self.poll = select.poll()
+        self.poll.register(0, select.POLLIN)
+
+    def obey(self, order: list[Any]) -> None:
+        match order:
+            case ["open", str(name), str(address), int(port)]:
+                self.open(name, address, port)
+            case ["send", str(name), str(address), int(port), str(text)]:
+                try:
+                    self.sockets[name].sendto(text.encode(), (address, port))
+                except OSError as error:
+                    say("refused", name, error.errno)
+            case ["close", str(name)]:
+                self.close(name)
+
+    def open(self, name: str, address: str, port: int) -> None:
+        new = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            new.bind((address, port))
+        except OSError as error:
+            new.close()
+            say("failed", name, f"{address}:{port}: {error.strerror}")
+            return
+        new.setblocking(False)
+        new.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        self.sockets[name], self.names[new.fileno()] = new, name
+        self.poll.register(new, select.POLLIN)
+        say("opened", name, *new.getsockname())
+
+    def close(self, name: str) -> None:
+        if (old := self.sockets.pop(name, None)) is not None:
+            self.poll.unregister(old)
+            del self.names[old.fileno()]
+            old.close()
+
+    def hear(self, number: int) -> None:
+        name = self.names[number]
+        ears = self.sockets[name]
+        try:
+            data, source = ears.recvfrom(2048)
+            say("heard", name, *source, data.decode(errors="replace"))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            ears.recvmsg(2048, 2048, socket.MSG_ERRQUEUE)
+            say("refused", name, error.errno)
+
+    def run(self) -> None:
+        rest = b""
+        while True:
+            for number, _ in self.poll.poll():
+                if number != 0:
+                    self.hear(number)
+                    continue
+                if not (got := os.read(0, 65536)):
+                    return
+                *lines, rest = (rest + got).split(b"\n")
+                for line in lines:
+                    self.obey(json.loads(line))
+
+
+def say(*words: object) -> None:
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    try:
+        Puppet().run()
+    except BrokenPipeError:
+        sys.exit(0)
