@@ -63,6 +63,7 @@ class Mesh:
         self._by_relay = ByRelay(self.relays)
         self._talk = DiscoTalk(self.public, disco, random, self.surroundings, self._by_relay)
         self._announced_home: int | None = None
+        self._why_lost: dict[int, str] = {}  # relays that are down, as last told
         self._active_until: float | None = None  # of any peer; None when all are idle
         self.asks = self._talk.asks
         self.disco_key = self._talk.box.public
@@ -101,10 +102,10 @@ class Mesh:
         """The STUN servers of each region."""
         return self._settle(self.surroundings.set_servers(servers, now), now)
 
-    def link_changed(self, now: float) -> list[Action]:
+    def link_changed(self, now: float, local: Iterable[Endpoint] | None = None) -> list[Action]:
         """Another network, a new address, a long sleep: whatever we knew of the way is old."""
         actions = self.relays.link_changed(now)
-        actions += self._settle(self.surroundings.link_changed(now), now)
+        actions += self._settle(self.surroundings.link_changed(now, local), now)
         for peer in self.roster:
             actions += self._talk.perform(peer, peer.paths.reset(now), now)
         return actions
@@ -165,15 +166,19 @@ class Mesh:
 
     def relay_connected(self, region: int, now: float, server: str = "") -> list[Action]:
         fields = {"region": self._by_relay.code(region), "server": server}
+        self._why_lost.pop(region, None)
         if region == self.relays.home:
             self._announced_home = None  # also after a short loss, as the relay told them we went
         actions = self.relays.connected(region, now)
         return [Event("relay_connected", fields), *actions, *self._announce_home(now)]
 
     def relay_lost(self, region: int, why: str, now: float, *, retry: bool = True) -> list[Action]:
-        event = Event("relay_lost", {"region": self._by_relay.code(region), "why": why})
-        actions = self.relays.lost(region, now, retry)
-        return [event, *actions, *self._announce_home(now)]
+        actions: list[Action] = []
+        if self._why_lost.get(region) != why:  # each attempt in vain is no news
+            self._why_lost[region] = why
+            event = Event("relay_lost", {"region": self._by_relay.code(region), "why": why})
+            actions.append(event)
+        return [*actions, *self.relays.lost(region, now, retry), *self._announce_home(now)]
 
     def udp_failed(self, to: Endpoint, now: float) -> list[Action]:
         """The system has no way to that endpoint."""

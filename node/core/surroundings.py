@@ -73,9 +73,11 @@ class Surroundings:
         self._servers = servers
         return self.check(now)
 
-    def link_changed(self, now: float) -> list[News]:
+    def link_changed(self, now: float, local: Iterable[Endpoint] | None = None) -> list[News]:
+        """`local`: our addresses now; None when they are the same as before."""
         self._netcheck.forget()
         self._own.forget_learned()
+        self._own.local = self._own.local if local is None else tuple(local)
         return [*self._changes(now), *self.check(now)]
 
     def doubt(self, now: float) -> None:

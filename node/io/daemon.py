@@ -76,7 +76,8 @@ class Daemon:
         self._configure_tun(self.netmap)
         self._watch = LinkWatch(self.loop, self._tun.index, self._links_changed)
         self._apply_netmap(self.netmap)
-        self._tell_local_endpoints(self._watch.links)
+        local = self._local_endpoints(self._watch.links)
+        self.perform(self.mesh.set_local_endpoints(local, self.loop.now()))
         self.loop.watch(self._tun.fd, READ, self._tun_readable)
         for fd in self._udp.fds:
             self.loop.watch(fd, READ, partial(self._udp_readable, fd))
@@ -151,14 +152,11 @@ class Daemon:
                 self._arm()
 
     def _links_changed(self, links: Links) -> None:
-        self._tell_local_endpoints(links)
-        self.perform(self.mesh.link_changed(self.loop.now()))
+        self.perform(self.mesh.link_changed(self.loop.now(), self._local_endpoints(links)))
 
-    def _tell_local_endpoints(self, links: Links) -> None:
-        port = self._udp.port
+    def _local_endpoints(self, links: Links) -> list[Endpoint]:
         usable = [each for each in links.local if ":" not in each or self._udp.has_ipv6]
-        endpoints = [Endpoint(each, port) for each in usable]
-        self.perform(self.mesh.set_local_endpoints(endpoints, self.loop.now()))
+        return [Endpoint(each, self._udp.port) for each in usable]
 
     def _note_ready(self) -> None:
         home = self.mesh.relays.home
