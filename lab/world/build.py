@@ -30,6 +30,7 @@ class World:
     visitor: Visitor
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     indexes: dict[tuple[str, str], int] = field(default_factory=dict)
+    unplugged: set[str] = field(default_factory=set)  # wires
 
 
 def build(plan: Plan, visitor: Visitor, progress: Callable[[str], None]) -> World:

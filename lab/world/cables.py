@@ -26,15 +26,22 @@ class Cables:
     def plug(self, machine: str) -> list[str]:
         return self._set(machine, up=True)
 
+    def set_wire(self, wire: Wire, up: bool) -> None:
+        try:
+            self._far_end(wire, up)
+        except NetlinkError as error:
+            raise LabError(str(error)) from None
+        if up:
+            self._world.unplugged.discard(wire.name)
+        else:
+            self._world.unplugged.add(wire.name)
+
     def _set(self, machine: str, up: bool) -> list[str]:
         wires = [wire for wire in self._world.plan.wires if wire.a[0] == machine]
         if not wires:
             raise BadRequest(f"{machine} has no cable to unplug: it is the top of the lab")
         for wire in wires:
-            try:
-                self._far_end(wire, up)
-            except NetlinkError as error:
-                raise LabError(str(error)) from None
+            self.set_wire(wire, up)
         self._record.add(machine, "link", up=up, wires=[wire.name for wire in wires])
         return [f"{wire.a[0]}/{wire.a[1]} to {wire.b[0]}/{wire.b[1]}" for wire in wires]
 

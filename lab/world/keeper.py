@@ -74,6 +74,7 @@ class Keeper:
         from lab.world.answers import Answers
         from lab.world.build import build
         from lab.world.control import Control
+        from lab.world.impairments import Impairments
         from lab.world.namespaces import Visitor
         from lab.world.record import Record
         from lab.world.roster import roster_of
@@ -99,7 +100,10 @@ class Keeper:
         answers = Answers(
             world, self._supervisor, self._record, self._summary, self.stop, in_user_namespace
         )
-        control = Control(folder / "control.sock", self._selector, answers.handlers())
+        impairments = Impairments(world, self._record, self._selector, folder)
+        impairments.apply()
+        handlers = answers.handlers() | impairments.handlers()
+        control = Control(folder / "control.sock", self._selector, handlers)
         self._record.on_append = control.ring
 
     def run(self) -> None:

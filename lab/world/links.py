@@ -68,6 +68,12 @@ def link(
     return Request(body, _NEW_LINK, 0, f"{machine}: setting {name}{state}")
 
 
+def super_packets(machine: str, name: str, index: int, most: int) -> Request:
+    """How many packets may leave as one. With 1 each is by itself, also for who counts or loses them."""
+    body = _encoded(ifinfmsg(), [("IFLA_GSO_MAX_SEGS", most)], index=index)
+    return Request(body, _NEW_LINK, 0, f"{machine}: super-packets of {name}")
+
+
 def address(machine: str, name: str, index: int, text: str) -> Request:
     does = f"{machine}: the address {text} of {name}"
     return Request(_address(index, text), _NEW_ADDRESS, _REPLACE, does)

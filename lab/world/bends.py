@@ -1,0 +1,125 @@
+"""Where each quality of a link is made: which machine and which interface does what. Pure.
+
+A direction has a sending and a receiving interface. On its way a packet meets, in this order:
+
+    copies      as it leaves, before anything is counted          nf_tables, netdev egress
+    the rate    the queue of the sending interface                tbf
+    losses      as it arrives, before any bridge or conntrack     nf_tables, netdev ingress
+    the wait    in PREROUTING, before defragmentation's user conntrack      NFQUEUE and the delay line
+
+With netem in the kernel the wait is spent in the queue of the sending interface instead. Losses in bursts
+always belong to the delay line, for they need a memory.
+
+A packet that arrives at a port of a bridge is not in PREROUTING until it reaches an interface with
+addresses: the bridge itself, or the far end of another port. So the wait stands at each of these, for packets
+with the sender's Ethernet address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from lab.model.link import CLEAN, LinkQuality, Shape
+from lab.model.plan import Plan, Wire
+from lab.world.qdisc import NOTHING, Egress, egress
+
+End: TypeAlias = tuple[str, str]  # machine, interface
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    device: str
+    number: int  # of the queue: the same for a direction wherever it waits
+    shape: Shape
+    sender: End | None = None  # whose packets; None: all that arrive
+
+
+@dataclass(slots=True)
+class Bends:
+    """Of one machine; by its interfaces."""
+
+    copies: dict[str, float] = field(default_factory=dict)
+    queues: dict[str, Egress] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    waits: list[Wait] = field(default_factory=list)
+    singles: set[str] = field(default_factory=set)  # no super-packets: each is lost by itself
+
+    @property
+    def rules(self) -> object:
+        """What has to be equal for the rules to be equal: how long a wait is, is not in them."""
+        waits = [(wait.device, wait.number, wait.sender) for wait in self.waits]
+        return self.copies, self.losses, waits
+
+
+def bends_of(plan: Plan, qualities: Mapping[str, LinkQuality], netem: bool) -> dict[str, Bends]:
+    found: dict[str, Bends] = {}
+    for place, wire in enumerate(plan.wires):
+        quality = qualities[wire.name]
+        for shape, number, sender, receiver in (
+            (quality.up, 2 * place, wire.a, wire.b),
+            (quality.down, 2 * place + 1, wire.b, wire.a),
+        ):
+            if shape != CLEAN:
+                _bend(found, shape, number, sender, receiver, plan, netem)
+    return found
+
+
+def _bend(
+    found: dict[str, Bends],
+    shape: Shape,
+    number: int,
+    sender: End,
+    receiver: End,
+    plan: Plan,
+    netem: bool,
+) -> None:
+    leaving = found.setdefault(sender[0], Bends())
+    arriving = found.setdefault(receiver[0], Bends())
+    if shape.duplicate:
+        leaving.copies[sender[1]] = shape.duplicate
+    if (queue := egress(shape, netem)) != NOTHING:
+        leaving.queues[sender[1]] = queue
+    if shape.loss or shape.reorder or shape.duplicate:
+        leaving.singles.add(sender[1])
+    if shape.loss and shape.burst <= 1:
+        arriving.losses[receiver[1]] = shape.loss
+    waiting = _wait(shape, netem)
+    if waiting != CLEAN:
+        for machine, device, source in _where(plan, sender, receiver):
+            found.setdefault(machine, Bends()).waits.append(Wait(device, number, waiting, source))
+
+
+def _wait(shape: Shape, netem: bool) -> Shape:
+    """The delay line's part of a shape."""
+    part = replace(shape, rate=None, duplicate=0.0)
+    if netem:
+        part = replace(part, delay=0.0, jitter=0.0, reorder=0.0)
+    return part if shape.burst > 1 else replace(part, loss=0.0)
+
+
+def _where(plan: Plan, sender: End, receiver: End) -> Iterator[tuple[str, str, End | None]]:
+    machine, device = receiver
+    bridge = _master(plan, receiver)
+    if bridge is None:
+        yield machine, device, None
+        return
+    yield machine, bridge, sender
+    ports = {
+        (machine, each.name) for each in plan.machine(machine).interfaces if each.master == bridge
+    }
+    for wire in plan.wires:
+        if other := _other_end(wire, ports - {receiver}):
+            yield *other, sender
+
+
+def _master(plan: Plan, end: End) -> str | None:
+    interfaces = plan.machine(end[0]).interfaces
+    return next((each.master for each in interfaces if each.name == end[1]), None)
+
+
+def _other_end(wire: Wire, ends: set[End]) -> End | None:
+    if wire.b in ends:
+        return wire.a
+    return wire.b if wire.a in ends else None

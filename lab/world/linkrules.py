@@ -1,0 +1,66 @@
+"""The bends of one machine as nf_tables: copies, losses and waits.
+
+Two tables of the lab's own beside whatever the machine's rules are. Waits come before conntrack, or packets
+of one flow would take different mappings while the first is still held. They do not concern ARP, which has
+to find its neighbour at once. A packet may wait twice: for the link of a neighbour on the same bridge, and
+for the machine's own; so these are two chains, since after a wait a packet goes on with the next chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lab.world import netfilter as nf
+from lab.world.bends import Bends, End, Wait
+
+NAME = "punchlab"
+_BEFORE_CONNTRACK = -320  # after defragmentation (-400), before raw (-300) and conntrack (-200)
+_AFTER_NEIGHBOURS = -310
+_FILTER = 0
+_COPIED = 0x70756E63  # marks a copy and its original, which are not copied again
+
+Queue = Callable[[int], bytes]
+
+
+def tables(
+    bends: Bends, indexes: Mapping[str, int], macs: Mapping[End, bytes], queue: Queue
+) -> list[nf.Table]:
+    """Both, always: a table without chains is one that shall be gone."""
+    at_wires = [
+        *(_copies(device, indexes[device], chance) for device, chance in bends.copies.items()),
+        *(_losses(device, indexes[device], chance) for device, chance in bends.losses.items()),
+    ]
+    of_neighbours = tuple(
+        _wait(wait, queue, nf.sent_by(macs[wait.sender])) for wait in bends.waits if wait.sender
+    )
+    of_all = tuple(_wait(wait, queue) for wait in bends.waits if wait.sender is None)
+    chains = [
+        nf.Chain(name, nf.PREROUTING, priority, rules)
+        for name, priority, rules in (
+            ("neighbours", _BEFORE_CONNTRACK, of_neighbours),
+            ("arriving", _AFTER_NEIGHBOURS, of_all),
+        )
+        if rules
+    ]
+    return [
+        nf.Table(nf.NETDEV, NAME, tuple(at_wires)),
+        nf.Table(nf.INET, NAME, tuple(chains)),
+    ]
+
+
+def _copies(device: str, index: int, chance: float) -> nf.Chain:
+    once = (nf.marked(_COPIED), nf.accept())
+    rules = [
+        (nf.protocol(kind), nf.by_chance(chance), nf.mark(_COPIED), nf.copy_to(index), nf.accept())
+        for kind in (nf.IPV4, nf.IPV6)
+    ]
+    return nf.Chain(f"copies{index}", nf.EGRESS, _FILTER, (once, *rules), device)
+
+
+def _losses(device: str, index: int, chance: float) -> nf.Chain:
+    rules = [(nf.protocol(kind), nf.by_chance(chance), nf.drop()) for kind in (nf.IPV4, nf.IPV6)]
+    return nf.Chain(f"losses{index}", nf.INGRESS, _FILTER, tuple(rules), device)
+
+
+def _wait(wait: Wait, queue: Queue, *only: bytes) -> nf.Rule:
+    return (nf.from_device(wait.device), *only, queue(wait.number))
