@@ -30,6 +30,7 @@ from node.core.device import (
     Transmit,
 )
 from node.core.disco_talk import DiscoTalk
+from node.core.introductions import Introductions
 from node.core.mesh_peer import ACTIVE, MeshPeer
 from node.core.relays import Relays
 from node.core.roster import Roster
@@ -41,7 +42,7 @@ from node.wire.classify import Kind, classify
 from node.wire.disco import looks_like_disco, parse_packet
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
-from node.wire.tsmp import is_tsmp, pack_advertisement, parse_advertisement
+from node.wire.tsmp import is_tsmp
 from node.wire.wireguard import TRANSPORT
 
 
@@ -69,6 +70,7 @@ class Mesh:
         self.disco_key = self._talk.box.public
         self._courier = Courier(self._talk, self._by_relay)
         self.roster = Roster(self.public, self._talk.box, random=random, mtu=mtu)
+        self._introductions = Introductions(self.device, self.roster, self._talk, self._courier)
 
     @property
     def deadline(self) -> float | None:
@@ -230,8 +232,8 @@ class Mesh:
 
     @property
     def all_counters(self) -> Counter[str]:
-        owners = (self.device.counters, self.relays.counters, self._talk.counters)
-        return sum(owners, self.counters.copy())
+        owners = (self.device, self.relays, self._talk, self._introductions)
+        return sum((owner.counters for owner in owners), self.counters.copy())
 
     def tick(self, now: float) -> list[Action]:
         actions = self._perform(self.device.tick(now), None, now)
@@ -265,7 +267,9 @@ class Mesh:
                 case Reply(to, datagrams):
                     actions += self._courier.reply(to, datagrams, now)
                 case HandshakeCompleted(key):
-                    actions += self._handshake_completed(self.roster[key], now)
+                    peer = self.roster[key]
+                    actions.append(Event("handshake", {"peer": peer.name}))
+                    actions += self._introductions.introduce(peer, now)
         return actions
 
     def _deliver(self, peer: MeshPeer, packets: Sequence[bytes], now: float) -> list[Action]:
@@ -274,7 +278,7 @@ class Mesh:
         if for_us:
             packets = [packet for packet in packets if not is_tsmp(packet)]
             for packet in for_us:
-                actions += self._receive_tsmp(peer, packet, now)
+                actions += self._introductions.receive(peer, packet, now)
         return [*actions, WriteTun(packets)] if packets else actions
 
     def _heard(self, peer: MeshPeer, source: Source, now: float) -> list[Action]:
@@ -286,37 +290,6 @@ class Mesh:
         actions = self._talk.perform(peer, peer.paths.data_received(endpoint, now), now)
         if peer.shown is None:
             actions += self._talk.tell_relayed(peer, peer.paths.why, now)
-        return actions
-
-    # --- disco keys, inside the tunnel ---
-
-    def _handshake_completed(self, peer: MeshPeer, now: float) -> list[Action]:
-        actions: list[Action] = [Event("handshake", {"peer": peer.name})]
-        ends = self.roster.ends(peer)
-        if ends is None or peer.is_plain:
-            return actions
-        advertisement = pack_advertisement(self.disco_key, *ends)
-        for output in self.device.send([advertisement], now):
-            if isinstance(output, Transmit):
-                actions += self._courier.send_quietly(peer, output.datagrams, None, now)
-        return actions
-
-    def _receive_tsmp(self, peer: MeshPeer, packet: bytes, now: float) -> list[Action]:
-        try:
-            key = parse_advertisement(packet)
-        except Malformed:
-            self.counters["tsmp_malformed"] += 1
-            return []
-        if not self.roster.learn_disco(peer, key):
-            return []
-        actions: list[Action] = []
-        if peer.is_active(now):
-            restart = peer.paths.reset if peer.has_no_direct_path else peer.paths.ping_now
-            actions += self._talk.perform(peer, restart(now), now)
-        else:  # the peer wants something of us: let it know at once where we can be reached
-            actions += self._talk.call(peer, now)
-        for ask in self.asks.unsent(peer.key):
-            actions += self._talk.ask(ask, peer, now)
         return actions
 
     # --- what comes by a relay, and disco ---
