@@ -36,6 +36,8 @@ from lab.world import nfqueue
 from lab.world.line import Early, Line
 
 _AT_ONCE = 512  # packets of one line before the others get their turn
+_LEARNING = 0.1  # the weight of the newest
+_MOST_LATENESS = 0.0004  # seconds: more is a busy machine, not the way here
 _MESSAGE = 1 << 16
 
 
@@ -49,7 +51,7 @@ class Queue:
         self.is_scheduled = False
         self._buffer = bytearray(4096)
 
-    def receive(self) -> bool:
+    def receive(self, now: float) -> bool:
         """Takes in what came; True if there may be more."""
         first = last = None
         taken = 0
@@ -63,7 +65,7 @@ class Queue:
                 if first is None:
                     first = last
         if first is not None and last is not None:
-            for fate in self.line.admit(first, last, time.monotonic()):
+            for fate in self.line.admit(first, last, now):
                 say = nfqueue.free if isinstance(fate, Early) else nfqueue.lose
                 self.kernel.send(say(self.number, fate.packet))
         return taken == _AT_ONCE
@@ -74,7 +76,7 @@ class Queue:
 
     def close(self) -> None:
         self.line.shape = CLEAN
-        while self.receive():
+        while self.receive(time.monotonic()):
             pass
         self.release(time.monotonic())
         self.kernel.close()
@@ -87,21 +89,36 @@ class DelayLine:
         self._epoll.register(control, select.EPOLLIN)
         self._by_name: dict[tuple[int, ...], Queue] = {}
         self._by_fd: dict[int, Queue] = {}
+        self._lateness = 0.0  # seconds from the time we asked for to the time we were woken
         self._due: list[tuple[float, int]] = []  # a heap; each line is in it once at the most
 
     def run(self) -> None:
         while True:
-            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
             # select waits for microseconds, epoll only for milliseconds.
-            if select.select([self._epoll], [], [], wait)[0]:
+            before = time.monotonic()
+            wait = self._seconds_to_sleep(before)
+            came = select.select([self._epoll], [], [], wait)[0]
+            now = time.monotonic()
+            if not came and wait:
+                self._woke(late=now - before - wait)
+            # Who wakes us for a packet is late too; half of that, so that few packets go too early.
+            arrived = now - self._lateness / 2 if now - before > self._lateness else now
+            if came:
                 for fd, _ in self._epoll.poll(0):
                     if fd == self._control.fileno():
                         if not self._obey():
                             return
                     elif queue := self._by_fd.get(fd):
-                        queue.receive()
+                        queue.receive(arrived)
                         self._schedule(queue)
             self._release()
+
+    def _seconds_to_sleep(self, now: float) -> float | None:
+        return max(0.0, self._due[0][0] - self._lateness - now) if self._due else None
+
+    def _woke(self, late: float) -> None:
+        learnt = self._lateness + (late - self._lateness) * _LEARNING
+        self._lateness = min(learnt, _MOST_LATENESS)
 
     def _schedule(self, queue: Queue) -> None:
         deadline = queue.line.deadline
