@@ -1,0 +1,110 @@
+"""What port mapping wants done and tells, and what its protocols find out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from node.wire.endpoint import Endpoint
+from node.wire.http_response import HttpResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where we are: the router, and our own address and UDP port towards it."""
+
+    gateway: str
+    own: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SendToGateway:
+    """From the socket for port mapping, not from the node's own."""
+
+    datagram: bytes
+    to: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request on a connection of its own; the answer is handed back with the number."""
+
+    number: int
+    to: Endpoint
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapped:
+    endpoint: Endpoint
+    protocol: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortMappingLost:
+    protocol: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortMappingRefused:
+    protocol: str
+    why: str
+
+
+Send: TypeAlias = SendToGateway | HttpRequest
+Output: TypeAlias = Send | PortMapped | PortMappingLost | PortMappingRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The router speaks this protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    external: Endpoint
+    lifetime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """It answered, and nothing speaks against our mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Our mapping is no longer there."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The service is not where it was."""
+
+    why: str
+
+
+Finding: TypeAlias = Found | Granted | Refused | Alive | Forgotten | Gone
+
+
+class Service(Protocol):
+    """One protocol, with one router."""
+
+    name: str
+    waits_for_others: bool  # asked only when no other protocol has answered
+
+    def search(self) -> list[Send]: ...
+    def ask(self, wanted: Endpoint | None, lifetime: int) -> list[Send]: ...
+    def ask_again(self) -> list[Send]: ...
+    def check(self) -> list[Send]: ...
+    def release(self) -> list[Send]: ...
+    def receive(self, datagram: bytes, source: Endpoint, now: float) -> list[Send | Finding]: ...
+    def receive_http(self, number: int, response: HttpResponse | None) -> list[Send | Finding]: ...
