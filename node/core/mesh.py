@@ -98,6 +98,10 @@ class Mesh:
     def set_local_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> list[Action]:
         return self._settle(self.surroundings.set_local(endpoints, now), now)
 
+    def set_mapped_endpoint(self, endpoint: Endpoint | None, now: float) -> list[Action]:
+        """The port that our router has mapped to ours; None: no more."""
+        return self._settle(self.surroundings.set_mapped(endpoint, now), now)
+
     def set_relay_addresses(
         self, servers: Mapping[int, Sequence[Endpoint]], now: float
     ) -> list[Action]:

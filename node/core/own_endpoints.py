@@ -1,8 +1,9 @@
 """Where this node can be reached: what we tell a peer in a CallMeMaybe.
 
-Three sources: what STUN servers saw; the addresses of our own interfaces; and, where no STUN server
-has answered in a family, what peers saw when we pinged them. Behind a NAT with endpoint-dependent
-mapping that last kind is good for nobody else, hence the last resort.
+Four sources: a port that our router has mapped to ours, where anybody may come in; what STUN servers
+saw; the addresses of our own interfaces; and, where no STUN server has answered in a family, what
+peers saw when we pinged them. Behind a NAT with endpoint-dependent mapping that last kind is good
+for nobody else, hence the last resort.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class OwnEndpoints:
 
     def __init__(self) -> None:
         self.local: tuple[Endpoint, ...] = ()
+        self.mapped: Endpoint | None = None  # by our router, for us
         self._seen: dict[Endpoint, float] = {}  # the latest last, and when it was
 
     def all(self, stun: Sequence[Endpoint], now: float) -> list[Endpoint]:
@@ -55,7 +57,8 @@ class OwnEndpoints:
         families = {each.is_ipv6 for each in stun}
         alive = [each for each, at in self._seen.items() if now < at + SEEN_LIFETIME]
         seen = [each for each in reversed(alive) if each.is_ipv6 not in families]
-        learned = [*_newest(stun), *_newest(seen)]
+        mapped = [self.mapped] if self.mapped else []
+        learned = [*mapped, *_newest(stun), *_newest(seen)]
         usable = [each for each in learned if not is_overlay(each.address)]
         return list(dict.fromkeys([*usable, *self.local]))
 

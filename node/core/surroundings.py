@@ -68,6 +68,11 @@ class Surroundings:
         self._own.local = tuple(endpoints)
         return self._changes(now)
 
+    def set_mapped(self, endpoint: Endpoint | None, now: float) -> list[News]:
+        """The port that our router has mapped to ours."""
+        self._own.mapped = endpoint
+        return self._changes(now)
+
     def set_servers(self, servers: Mapping[int, Sequence[Endpoint]], now: float) -> list[News]:
         """The STUN servers of each region."""
         self._servers = servers

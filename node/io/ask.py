@@ -104,10 +104,19 @@ def _netcheck(node: Node, arguments: argparse.Namespace) -> int:
         print(f"IPv4: {report['ipv4'] or 'no'}")
         print(f"IPv6: {report['ipv6'] or 'no'}")
         print(f"MappingVariesByDestIP: {varies}")
+        print(f"PortMapping: {_port_mapping(report['port_mapping'])}")
         print(f"Nearest DERP: {report['preferred'] or 'none'}")
         for region, latency in sorted(report["latency_ms"].items(), key=lambda each: each[1]):
             print(f"  {region}: {latency:.1f} ms")
     return NOT_TRUE if "error" in report else DONE
+
+
+def _port_mapping(state: dict[str, Any] | None) -> str:
+    if state is None:
+        return "none"
+    if state["external"]:
+        return f"{state['external']} by {state['protocol']}"
+    return f"refused by {state['protocol']}: {state['why']}"
 
 
 def _reload(node: Node, arguments: argparse.Namespace) -> int:

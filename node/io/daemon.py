@@ -33,6 +33,8 @@ from node.io.control import Control, ControlTaken
 from node.io.events import EventLog
 from node.io.linkwatch import Links, LinkWatch
 from node.io.loop import READ, Loop, Timer
+from node.io.portmap import PortMapper
+from node.io.portmap import State as PortMappingState
 from node.io.relay_links import RelayLinks
 from node.io.requests import Requests
 from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
@@ -70,6 +72,11 @@ class Daemon:
         self._control: Control | None = None
         if settings.control:
             self._control = Control(loop, settings.control, self._requests.handle)
+        self.mapper: PortMapper | None = None
+        if settings.port_mapping:
+            self.mapper = PortMapper(
+                loop, self._udp.port, settings.port_mapping, self._port_mapping_changed
+            )
         self._start()
 
     def _start(self) -> None:
@@ -81,10 +88,20 @@ class Daemon:
         self.loop.watch(self._tun.fd, READ, self._tun_readable)
         for fd in self._udp.fds:
             self.loop.watch(fd, READ, partial(self._udp_readable, fd))
+        if self.mapper is not None:
+            self.mapper.look()
         self._note_ready()
 
     def stop(self) -> None:
-        """Peers and relays notice by themselves; whoever reads our events is told."""
+        """The router gets its port back; peers and relays notice by themselves."""
+        if self.mapper is not None:
+            self.mapper.give_back(self._close)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        if self.mapper is not None:
+            self.mapper.close()
         self._links.close_all()
         self._watch.close()
         if self._control is not None:
@@ -152,7 +169,13 @@ class Daemon:
                 self._arm()
 
     def _links_changed(self, links: Links) -> None:
+        if self.mapper is not None:
+            self.mapper.look()
         self.perform(self.mesh.link_changed(self.loop.now(), self._local_endpoints(links)))
+
+    def _port_mapping_changed(self, state: PortMappingState) -> None:
+        self.events.write("port_mapping", state.fields())
+        self.perform(self.mesh.set_mapped_endpoint(state.external, self.loop.now()))
 
     def _local_endpoints(self, links: Links) -> list[Endpoint]:
         usable = [each for each in links.local if ":" not in each or self._udp.has_ipv6]
@@ -185,6 +208,8 @@ class Daemon:
         self._timer = None
         now = self.loop.now()
         if now - due > OVERSLEPT:
+            if self.mapper is not None:
+                self.mapper.look()
             self.perform(self.mesh.link_changed(now))
         self.perform(self.mesh.tick(now))
 

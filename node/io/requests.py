@@ -89,7 +89,9 @@ class Requests:
         def look() -> None:
             report = daemon.mesh.surroundings.report
             if report is not None and report is not before:
-                answer(dict(report_event(report, daemon.mesh.surroundings.codes).fields))
+                fields = report_event(report, daemon.mesh.surroundings.codes).fields
+                state = daemon.mapper.state if daemon.mapper else None
+                answer({**fields, "port_mapping": state.fields() if state else None})
             elif daemon.loop.now() >= give_up:
                 answer({"error": f"no report within {timeout:g} s", "timeout": True})
             else:

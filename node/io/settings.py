@@ -10,6 +10,7 @@ import stat
 import sys
 from dataclasses import dataclass
 
+from node.core.portmap import LIFETIME
 from node.keys import BadKey, NodePrivate
 from node.netmap import Netmap, NetmapError, parse_netmap
 
@@ -35,6 +36,7 @@ class Settings:
     ca: str | None = None
     events: str = "-"
     verbose: bool = False
+    port_mapping: int = LIFETIME
 
 
 def read_key(path: str) -> NodePrivate:

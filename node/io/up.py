@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from node.core.portmap import LIFETIME
 from node.io.settings import PORT, Settings
 
 
@@ -18,6 +19,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--ca", metavar="F", help="trust these CAs for relays, not the system's")
     parser.add_argument("--events", default="-", metavar="F", help="append events there (- stdout)")
     parser.add_argument(
+        "--port-mapping",
+        type=_seconds,
+        default=LIFETIME,
+        metavar="S",
+        help="ask the router to map our port for so long; 0: do not ask",
+    )
+    parser.add_argument(
         "--verbose", action="store_true", help="every ping and pong is an event too"
     )
     arguments = parser.parse_args(argv)
@@ -29,4 +37,10 @@ def main(argv: Sequence[str]) -> int:
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 0xFFFF:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) > 0xFFFFFFFF:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return int(text)
