@@ -154,6 +154,7 @@ def _rules(ground: Ground, router: Router, inside: list[IPv4Address]) -> tuple[R
         wan_addresses=tuple(str(each) for each in ground.addresses.routers[router.name]),
         lan_net=str(ground.addresses.lans[router.name]),
         inside_hosts=tuple(str(each) for each in inside),
+        maps_ports=bool(router.port_mapping),
     )
     try:
         return render(router.nat, site) + port_mapping.rules(router.port_mapping, site)

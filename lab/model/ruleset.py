@@ -34,6 +34,7 @@ class Site:
     wan_addresses: tuple[str, ...]
     lan_net: str
     inside_hosts: tuple[str, ...] = ()
+    maps_ports: bool = False  # on request: what comes to a mapped port passes
 
 
 def render(nat: Nat, site: Site) -> tuple[Ruleset, ...]:
