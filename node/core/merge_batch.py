@@ -6,7 +6,7 @@ hold: three comparisons and two sums over columns. What is not so takes the plai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from node.core.checksum import ONES
 from node.core.coalesce import MAX_LENGTH, TunFeatures, merged_front
 from node.core.flow import Head, flow_mask, parse_head
-from node.core.rows import HEADER, Rows
+from node.core.rows import HEADER, OVERHEAD, Rows
 from node.core.seal_batch import MAX_SHAPES, Bytes, swapped, word_sums
-from node.core.superpacket import PSH, TCP, TCP_FLAGS, UDP
+from node.core.superpacket import PSH, TCP, TCP_FLAGS
 from node.wire.virtio import VIRTIO_SIZE
 
 
@@ -54,8 +54,7 @@ class RunShape:
         self.out_bulk = out[begin : self.out_bulk_end].reshape(self.row_bulk.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class _Last:
+class _Last(NamedTuple):
     """What may be different in the last row."""
 
     length: int
@@ -123,17 +122,23 @@ class BatchMerger:
 
 def _last(rows: Rows, first: Head) -> _Last | None:
     """The mask compares the rest of its header."""
-    packet, at = rows.packet(rows.count - 1), first.ip_length
-    if len(packet) <= first.header_length:
+    at, room, buffer = rows.start + (rows.count - 1) * rows.size + HEADER, rows.last, rows.buffer
+    if room <= first.header_length + OVERHEAD:
         return None
-    length = int.from_bytes(packet[2:4] if at == 20 else packet[4:6], "big")
-    length += 0 if at == 20 else 40
-    if not first.header_length < length <= min(first.length, len(packet)):
+    if first.ip_length == 20:
+        length = buffer[at + 2] << 8 | buffer[at + 3]
+    else:
+        length = (buffer[at + 4] << 8 | buffer[at + 5]) + 40
+    if not first.header_length < length <= min(first.length, room - OVERHEAD):
         return None
-    if first.protocol == UDP:
-        fits = packet[at + 4] << 8 | packet[at + 5] == length - at and any(packet[at + 6 : at + 8])
-        return _Last(length, False) if fits else None
-    return _Last(length, bool(packet[at + TCP_FLAGS] & PSH))
+    upper = at + first.ip_length
+    if first.protocol == TCP:
+        return _Last(length, bool(buffer[upper + TCP_FLAGS] & PSH))
+    says, has_checksum = (
+        buffer[upper + 4] << 8 | buffer[upper + 5],
+        any(buffer[upper + 6 : upper + 8]),
+    )
+    return _Last(length, False) if says == length - first.ip_length and has_checksum else None
 
 
 def _mask(first: Head, count: int) -> NDArray[np.uint32]:
@@ -162,8 +167,8 @@ def _sums_hold(rows: Rows, shape: RunShape, first: Head, last: _Last) -> bool:
     at, packet = first.ip_length, rows.packet(0)
     addresses = packet[12:20] if at == 20 else packet[8:40]
     length = swapped(first.length - at)
-    sums = word_sums(shape.upper_words)
-    sums += int.from_bytes(addresses, "little") % ONES + (first.protocol << 8) + length
+    pseudo = int.from_bytes(addresses, "little") % ONES + (first.protocol << 8)
+    sums = word_sums(shape.upper_words, pseudo + length)
     if short:
         sums[-1] += swapped(last.length - at) + ONES - length
     return not np.count_nonzero(sums % ones)

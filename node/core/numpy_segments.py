@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from node.core.checksum import Buffer
 from node.core.coalesce import TunFeatures
 from node.core.open_batch import BatchOpener
+from node.core.row_cipher import CIPHERS
 from node.core.rows import Rows, kept
 from node.core.runs import runs_of
 from node.core.seal_batch import BatchSealer
@@ -15,14 +16,17 @@ from node.core.superpacket import SuperPacket, cut
 
 
 class NumpySegments:
-    name = "numpy"
-
-    def __init__(self, mtu: int, features: TunFeatures) -> None:
+    def __init__(self, mtu: int, features: TunFeatures, cipher: str | None = None) -> None:
+        """Raises ImportError where neither cipher is, or not the one asked for."""
+        cipher = cipher or next(iter(CIPHERS), "")
+        if cipher not in CIPHERS:
+            raise ImportError(f"no cipher for rows: {cipher or 'neither'} is in this process")
+        self.name = f"numpy with {cipher}"
         self._mtu = mtu
         self._features = features
         self._plain = PlainSegments(mtu, features)
-        self._sealer = BatchSealer(mtu)
-        self._opener = BatchOpener()
+        self._sealer = BatchSealer(mtu, CIPHERS[cipher])
+        self._opener = BatchOpener(CIPHERS[cipher])
 
     def seal_superpacket(
         self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
@@ -48,12 +52,11 @@ class NumpySegments:
     def open(self, key: bytes, rows: Rows) -> Opened:
         if not self._opener.reaches(rows):
             return self._plain.open(key, rows)
-        counters, failed = self._opener.open(key, rows)
-        return Opened(rows, counters, failed)
+        return Opened(*self._opener.open(key, rows))
 
     def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
         rows = opened.rows
-        if rows.count > 1 and not opened.failed and not refused and self._opener.reaches(rows):
+        if rows.count > 1 and not opened.failed and not refused:
             write = self._opener.merge(rows, self._features)
             if write is not None:
                 return [write]

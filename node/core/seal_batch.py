@@ -1,15 +1,14 @@
 """Sealing on columns: numpy writes one field of all rows at once; only the cipher goes row by row.
 
 A super-packet's header is laid into every row, its payload into the rows by one two-dimensional copy, then
-lengths, identification, sequence, flags and checksums as columns. The nonce is 4 zero bytes and the
-counter, and in a row the counter stands behind the receiver index: so the index is left zero until the
-row is sealed, and the row is its own nonce. Views of one shape are made once and kept.
+lengths, identification, sequence, flags and checksums as columns. Views of one shape are made once
+and kept.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from node.core.checksum import (
     finish_checksum,
     ones_sum,
 )
-from node.core.libsodium import encrypt, ffi
+from node.core.row_cipher import Place, RowCipher
 from node.core.rows import HEADER, OVERHEAD, TRANSPORT, Rows, padded, sends
 from node.core.runs import Run, lay
 from node.core.superpacket import (
@@ -37,8 +36,6 @@ from node.wire.virtio import VirtioHeader
 CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
 MAX_SHAPES = 512  # kept at a time; a busy flow needs a handful
 _HEAD = struct.Struct("<IIQ")
-NONCE = 4  # where the nonce begins in a row whose receiver index is zero
-_NULL = ffi.NULL if ffi else None
 
 Bytes = NDArray[np.uint8]
 
@@ -48,18 +45,30 @@ COUNTING_DOWN = (-np.arange(ONES + CAPACITY // OVERHEAD) % ONES).astype(">u2")
 
 
 class Shape:
-    """Views of the first `count` rows of `size` bytes."""
+    """Views of the first `count` rows of `size` bytes, before and after they are sealed."""
 
-    __slots__ = ("counters", "heads", "places", "plain", "rows", "steps")
+    __slots__ = (
+        "counters",
+        "heads",
+        "places",
+        "plain",
+        "rows",
+        "sealed_counters",
+        "steps",
+        "zeros",
+    )
 
-    def __init__(self, buffer: Bytes, pointer: Any, size: int, count: int) -> None:
-        self.rows: Bytes = buffer[: count * size].reshape(count, size)
+    def __init__(
+        self, source: Bytes, target: Bytes, places: list[Place], size: int, count: int
+    ) -> None:
+        self.rows: Bytes = source[: count * size].reshape(count, size)
         self.plain = self.rows[:, HEADER : size - HEADER]
-        heads = self.rows[:, :HEADER].view("<u8")
-        self.heads, self.counters = heads[:, 0], heads[:, 1]
+        nonces = self.rows[:, :HEADER].view("<u8")
+        self.zeros, self.counters = nonces[:, 0], nonces[:, 1]
+        heads = target[: count * size].reshape(count, size)[:, :HEADER].view("<u8")
+        self.heads, self.sealed_counters = heads[:, 0], heads[:, 1]
         self.steps = np.arange(count, dtype=np.uint64)
-        starts = range(0, count * size, size)
-        self.places = [(pointer + at + HEADER, pointer + at + NONCE) for at in starts]
+        self.places = places
 
 
 class SegmentShape:
@@ -96,12 +105,13 @@ class SegmentShape:
 
 
 class BatchSealer:
-    def __init__(self, mtu: int) -> None:
+    def __init__(self, mtu: int, cipher: Callable[[bytearray, bytearray], RowCipher]) -> None:
         self._mtu = mtu
         self._buffer = bytearray(CAPACITY)
+        self._sealed = bytearray(CAPACITY)
         self._bytes: Bytes = np.frombuffer(self._buffer, np.uint8)
-        self._owner = ffi.from_buffer("unsigned char[]", self._buffer)
-        self._pointer = self._owner + 0
+        self._sealed_bytes: Bytes = np.frombuffer(self._sealed, np.uint8)
+        self._cipher = cipher(self._buffer, self._sealed)
         self._shapes: dict[tuple[int, int], Shape] = {}
         self._segment_shapes: dict[tuple[int, ...], SegmentShape] = {}
 
@@ -199,8 +209,7 @@ class BatchSealer:
         length = what.header_length + what.segment - what.ip_length
         # Little-endian words on both sides: a sum does not care, and neither does its complement.
         pseudo = int.from_bytes(addresses, "little") % ONES + (what.protocol << 8)
-        sums = word_sums(columns.upper)
-        sums += pseudo + swapped(length)
+        sums = word_sums(columns.upper, pseudo + swapped(length))
         if what.last < what.segment:
             short = swapped(length - what.segment + what.last)
             sums[-1] += short + ONES - swapped(length)
@@ -222,11 +231,10 @@ class BatchSealer:
             start, offset = run.unfinished.checksum_start, run.unfinished.checksum_offset
             end = HEADER + len(run.packets[0].packet)
             finish_checksum(memoryview(self._buffer)[HEADER:end], start, offset)
-        _HEAD.pack_into(self._buffer, 0, TRANSPORT, 0, counter)
-        place, nonce, secret = self._pointer + HEADER, self._pointer + NONCE, ffi.from_buffer(key)
-        encrypt(place, _NULL, place, run.text, _NULL, 0, _NULL, nonce, secret)
-        _HEAD.pack_into(self._buffer, 0, TRANSPORT, receiver, counter)
-        return [Rows(self._buffer, 0, run.size, run.size)]
+        _HEAD.pack_into(self._buffer, 0, 0, 0, counter)
+        _HEAD.pack_into(self._sealed, 0, TRANSPORT, receiver, counter)
+        self._cipher.seal(key, [self._cipher.sealing(0, run.text)])
+        return [Rows(self._sealed, 0, run.size, run.size)]
 
     def _finish(self, shape: Shape, header: VirtioHeader, length: int) -> None:
         start, end = HEADER + header.checksum_start, HEADER + length
@@ -245,24 +253,23 @@ class BatchSealer:
         text: int,
         last: int,
     ) -> list[Rows]:
-        secret, seal, null = ffi.from_buffer(key), encrypt, _NULL
-        shape.heads[:] = TRANSPORT
-        shape.counters[:] = shape.steps + counter
-        full = count if last == text else count - 1
-        for place, nonce in shape.places[:full]:
-            seal(place, null, place, text, null, 0, null, nonce, secret)
-        for place, nonce in shape.places[full:]:
-            seal(place, null, place, last, null, 0, null, nonce, secret)
+        size, places = text + OVERHEAD, shape.places
+        shape.counters[:] = shape.sealed_counters[:] = shape.steps + counter
+        shape.zeros[:] = 0
         shape.heads[:] = receiver << 32 | TRANSPORT
-        size = text + OVERHEAD
-        return sends(self._buffer, size * (count - 1) + last + OVERHEAD, size)
+        if last != text:
+            places = [*places[:-1], self._cipher.sealing((count - 1) * size, last)]
+        self._cipher.seal(key, places)
+        return sends(self._sealed, size * (count - 1) + last + OVERHEAD, size)
 
     def _shape(self, size: int, count: int) -> Shape:
         shape = self._shapes.get((size, count))
         if shape is None:
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
-            shape = Shape(self._bytes, self._pointer, size, count)
+            starts = range(0, size * count, size)
+            places = [self._cipher.sealing(at, size - OVERHEAD) for at in starts]
+            shape = Shape(self._bytes, self._sealed_bytes, places, size, count)
             self._shapes[size, count] = shape
         return shape
 
@@ -276,9 +283,9 @@ class BatchSealer:
         return columns
 
 
-def word_sums(words: NDArray[np.uint16]) -> NDArray[np.uint32]:
-    """Of the little-endian words of each row, not yet reduced."""
-    sums: NDArray[np.uint32] = np.add.reduce(words, axis=1, dtype=np.uint32)
+def word_sums(words: NDArray[np.uint16], pseudo: int = 0) -> NDArray[np.uint32]:
+    """Of the little-endian words of each row and the pseudo header, not yet reduced."""
+    sums: NDArray[np.uint32] = np.add.reduce(words, axis=1, dtype=np.uint32, initial=pseudo)
     return sums
 
 

@@ -23,7 +23,7 @@ from node.core.superpacket import SuperPacket, ordinary, split
 
 
 class Opened(NamedTuple):
-    """Rows whose plaintext lies in them, in place of the ciphertext."""
+    """Rows whose plaintext lies in them, where the ciphertext was; perhaps in another buffer."""
 
     rows: Rows
     counters: Sequence[int]  # a range when nothing was lost or reordered

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from node.core.coalesce import TunFeatures
 from node.core.numpy_segments import NumpySegments
-from node.core.rows import MAX_DATAGRAM, MAX_SEGMENTS, Rows, padded, transport_runs
+from node.core.row_cipher import CIPHERS
+from node.core.rows import MAX_SEGMENTS, MAX_SEND, Rows, padded, transport_runs
 from node.core.segments import PlainSegments, Segments
 from node.core.superpacket import SuperPacket, ordinary, split
 from node.wire.virtio import unpack_virtio
@@ -23,7 +24,7 @@ RECEIVER = 0x89ABCDEF
 COUNTER = 2**32 - 3
 FEATURES = TunFeatures()
 PLAIN = PlainSegments(MTU, FEATURES)
-WAYS: list[Segments] = [NumpySegments(MTU, FEATURES)]
+WAYS: list[Segments] = [NumpySegments(MTU, FEATURES, cipher) for cipher in CIPHERS]
 with contextlib.suppress(ImportError):  # built where a compiler was
     from node.accel.segments import AcceleratedSegments, ciphers
 
@@ -96,7 +97,7 @@ def test_a_super_packet_is_sealed_as_its_packets_one_by_one(
     assert datagrams(sealed) == datagrams(expected)
     for rows in sealed:
         assert rows.count <= MAX_SEGMENTS
-        assert rows.stop - rows.start <= MAX_DATAGRAM
+        assert rows.stop - rows.start <= MAX_SEND
 
 
 @EVERY_WAY
@@ -127,7 +128,7 @@ def journeys(draw: st.DrawFn) -> tuple[list[bytes], set[int]]:
     arrived = [datagram for datagram in sealed if len(datagram) == size][:MAX_SEGMENTS]
     if len(sealed[-1]) < size:
         arrived = [*arrived[: MAX_SEGMENTS - 1], sealed[-1]]
-    arrived = arrived[: MAX_DATAGRAM // size]
+    arrived = arrived[: MAX_SEND // size]
     middle = len(arrived) - (len(arrived[-1]) < size)
     if middle and draw(st.booleans()):
         for i in draw(st.sets(st.integers(0, middle - 1), max_size=3)):
