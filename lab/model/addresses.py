@@ -7,115 +7,152 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_network
 
 from lab.model import blocks
 from lab.model.errors import TopologyError
-from lab.model.network import Host, Router, Topology
+from lab.model.family import Family
+from lab.model.network import Address, Host, Network, Router
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """By machine; a host has one tuple for each of its uplinks."""
+    """Of one family, by machine; a host has one tuple for each of its uplinks."""
 
-    lans: dict[str, IPv4Network] = field(default_factory=dict)
-    routers: dict[str, tuple[IPv4Address, ...]] = field(default_factory=dict)
-    relays: dict[str, IPv4Address] = field(default_factory=dict)
-    hosts: dict[str, tuple[tuple[IPv4Address, ...], ...]] = field(default_factory=dict)
+    family: Family
+    lans: dict[str, Network] = field(default_factory=dict)
+    outside: dict[str, Network] = field(default_factory=dict)  # under which NPTv6 shows a LAN
+    routers: dict[str, tuple[Address, ...]] = field(default_factory=dict)
+    relays: dict[str, Address] = field(default_factory=dict)
+    hosts: dict[str, tuple[tuple[Address, ...], ...]] = field(default_factory=dict)
 
-    def gateway(self, router: str) -> IPv4Address:
+    def gateway(self, router: str) -> Address:
         return self.lans[router][1]
 
+    def main(self, machine: str) -> Address | None:
+        """The one that a machine is known by, if it has any."""
+        if machine in self.relays:
+            return self.relays[machine]
+        uplinks = self.hosts.get(machine) or (self.routers.get(machine, ()),)
+        return next((address for uplink in uplinks for address in uplink), None)
 
-def assign(topology: Topology) -> Addresses:
-    addresses = Addresses(lans=_lans(topology))
-    spaces = _Spaces(topology, addresses)
-    for relay in topology.relays:
+
+def assign(family: Family) -> Addresses:
+    addresses = Addresses(family, lans=_lans(family), outside=_outside(family))
+    spaces = _Spaces(family, addresses)
+    for relay in family.relays:
         key = f"relay.{relay.name}"
-        addresses.relays[relay.name] = relay.address or spaces.free(blocks.RELAYS, key)
-    for router in topology.routers:
-        addresses.routers[router.name] = router.addresses or spaces.free_uplink(router)
-    for host in topology.hosts:
+        given = family.given(relay)
+        addresses.relays[relay.name] = given[0] if given else spaces.free_of("relays", key)
+    for router in family.routers:
+        addresses.routers[router.name] = family.given(router) or spaces.free_uplink(router)
+    for host in family.hosts:
         addresses.hosts[host.name] = spaces.of_host(host)
     return addresses
 
 
-def fixed_addresses(topology: Topology) -> Iterator[tuple[str, str | None, IPv4Address]]:
+def fixed_addresses(family: Family) -> Iterator[tuple[str, str | None, Address]]:
     """Each address that the text gives: the key's table, the router whose LAN it is in, itself."""
-    for relay in topology.relays:
-        if relay.address:
-            yield f"relay.{relay.name}", None, relay.address
-    for router in topology.routers:
-        for address in router.addresses:
+    for relay in family.relays:
+        for address in family.given(relay):
+            yield f"relay.{relay.name}", None, address
+    for router in family.routers:
+        for address in family.given(router):
             yield f"router.{router.name}", router.upstream, address
-    for host in topology.hosts:
-        for n, address in enumerate(host.addresses):
-            yield f"host.{host.name}", host.on[n] if host.on else None, address
+    for host in family.hosts:
+        uplinks = family.uplinks(host)
+        for n, address in enumerate(family.given(host)):
+            yield f"host.{host.name}", uplinks[n] if host.on else None, address
 
 
-def inside(topology: Topology, router: str) -> int:
+def inside(family: Family, router: str) -> int:
     """How many machines have an address in a router's LAN."""
-    hosts = sum(router in host.on for host in topology.hosts)
-    return hosts + sum(below.upstream == router for below in topology.routers)
+    hosts = sum(router in host.on for host in family.hosts)
+    return hosts + sum(below.upstream == router for below in family.routers)
 
 
-def _lans(topology: Topology) -> dict[str, IPv4Network]:
-    given = [router.lan for router in topology.routers if router.lan]
-    given += [IPv4Network(address) for _, _, address in fixed_addresses(topology)]
-    carriers = {router.upstream for router in topology.routers}
-    homes, carried, routed = blocks.home_lans(), blocks.carrier_lans(), blocks.routed_lans()
-    lans: dict[str, IPv4Network] = {}
-    for router in topology.routers:
+def is_routed_to(family: Family, router: Router) -> bool:
+    """No translation between its LAN and the internet."""
+    return all(family.is_routed(each) for each in family.topology.way_up(router.name))
+
+
+def _lans(family: Family) -> dict[str, Network]:
+    given = [lan for router in family.routers if (lan := family.lan(router))]
+    given += [ip_network(address) for _, _, address in fixed_addresses(family)]
+    carriers = {router.upstream for router in family.routers}
+    homes, carried = family.blocks.home_lans(), family.blocks.carrier_lans()
+    routed = family.blocks.routed_lans()
+    if family.version == 6:
+        carried = homes  # one block for both
+    lans: dict[str, Network] = {}
+    for router in family.routers:
         source = carried if router.name in carriers else homes
-        if all(each.is_routed for each in topology.way_up(router.name)):
+        if is_routed_to(family, router):
             source = routed
         free = (lan for lan in source if not any(lan.overlaps(other) for other in given))
-        lan = router.lan or next(free, None)
+        lan = family.lan(router) or next(free, None)
         if lan is None:
-            key = f"router.{router.name}.lan"
-            raise TopologyError(topology.file, key, "no block is left for it", "give it one")
+            key = f"router.{router.name}.{family.lan_key}"
+            raise TopologyError(family.topology.file, key, "no block is left for it", "give it one")
         lans[router.name] = lan
     return lans
+
+
+def _outside(family: Family) -> dict[str, Network]:
+    routers = [each.name for each in family.routers if family.has_outside_prefix(each)]
+    return dict(zip(routers, blocks.outside_prefixes(), strict=False))
 
 
 class _Spaces:
     """The addresses still free, on the internet and in each LAN."""
 
-    def __init__(self, topology: Topology, addresses: Addresses) -> None:
-        self.topology = topology
+    def __init__(self, family: Family, addresses: Addresses) -> None:
+        self.family = family
         self.lans = addresses.lans
-        self.taken = {(router, address) for _, router, address in fixed_addresses(topology)}
-        self.taken.add((None, blocks.INTERNET_OWN))
-        self.sources: dict[IPv4Network | str, Iterator[IPv4Address]] = {
-            block: blocks.on_internet(block)
-            for block in (blocks.RELAYS, blocks.ROUTERS, blocks.HOSTS, blocks.MAPPING_ROUTERS)
+        self.taken = {(router, address) for _, router, address in fixed_addresses(family)}
+        self.taken.add((None, family.blocks.own))
+        on_internet = family.blocks.on_internet
+        self.internet = {
+            "relays": on_internet(family.blocks.relays),
+            "routers": on_internet(family.blocks.routers),
+            "hosts": on_internet(family.blocks.hosts),
+            "routers that map ports": on_internet(family.blocks.mapping_routers),
         }
-        for router, lan in addresses.lans.items():
-            self.sources[router] = blocks.in_lan(lan)
+        self.inside = {router: family.blocks.in_lan(lan) for router, lan in addresses.lans.items()}
 
-    def free(self, space: IPv4Network | str, key: str) -> IPv4Address:
-        """`space` is a block of the internet, or the router whose LAN it is."""
-        router = space if isinstance(space, str) else None
-        for address in self.sources[space]:
+    def free_of(self, kind: str, key: str) -> Address:
+        """On the internet."""
+        return self._free(None, self.internet[kind], key, f"the internet's block for {kind}")
+
+    def free_in(self, router: str, key: str) -> Address:
+        return self._free(router, self.inside[router], key, f"{self.lans[router]} of {router}")
+
+    def _free(self, router: str | None, source: Iterator[Address], key: str, where: str) -> Address:
+        for address in source:
             if (router, address) not in self.taken:
                 self.taken.add((router, address))
                 return address
-        where = f"{self.lans[router]} of {router}" if router else f"{space}"
-        raise TopologyError(self.topology.file, key, f"no address is left in {where}")
+        raise TopologyError(self.family.topology.file, key, f"no address is left in {where}")
 
-    def free_uplink(self, router: Router) -> tuple[IPv4Address, ...]:
+    def free_uplink(self, router: Router) -> tuple[Address, ...]:
         """One, but a one-to-one NAT needs one for each machine inside."""
         count = 1
-        if router.nat.mapping == "one-to-one":
-            count = max(1, inside(self.topology, router.name))
-        outside = blocks.MAPPING_ROUTERS if router.port_mapping else blocks.ROUTERS
-        space = router.upstream or outside
-        return tuple(self.free(space, f"router.{router.name}") for _ in range(count))
+        if self.family.version == 4 and router.nat.mapping == "one-to-one":
+            count = max(1, inside(self.family, router.name))
+        key = f"router.{router.name}"
+        kind = "routers that map ports" if router.port_mapping else "routers"
+        return tuple(
+            self.free_in(router.upstream, key) if router.upstream else self.free_of(kind, key)
+            for _ in range(count)
+        )
 
-    def of_host(self, host: Host) -> tuple[tuple[IPv4Address, ...], ...]:
-        key = f"host.{host.name}"
+    def of_host(self, host: Host) -> tuple[tuple[Address, ...], ...]:
+        key, given = f"host.{host.name}", self.family.given(host)
         if not host.on:
-            return (host.addresses or (self.free(blocks.HOSTS, key),),)
-        if host.addresses:
-            return tuple((address,) for address in host.addresses)
-        return tuple((self.free(router, key),) for router in host.on)
+            return (given or (self.free_of("hosts", key),),)
+        uplinks = self.family.uplinks(host)
+        fixed = dict(zip(uplinks, given, strict=False))
+        return tuple(
+            (fixed.get(router) or self.free_in(router, key),) if router in uplinks else ()
+            for router in host.on
+        )

@@ -8,13 +8,17 @@ Machines are in `lab.model.machines`. A wire is named after the machine whose up
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address, ip_address
 
-from lab.model import blocks
+from lab.model import nat64
 from lab.model.addresses import Addresses, assign
+from lab.model.blocks import through_nat64
+from lab.model.family import families
 from lab.model.link import PERFECT
 from lab.model.machines import Ground, machines_of
 from lab.model.names import port_name
 from lab.model.network import INTERNET, Host, Topology
+from lab.model.overlay import OVERLAY4
 from lab.model.plan import JSON, DaemonPlan, Plan, Wire
 
 FIRST_REGION = 900  # DERP's own maps leave 900 to 999 to private regions
@@ -22,38 +26,53 @@ LOCALHOST = (("127.0.0.1", "localhost"), ("::1", "localhost"))
 
 
 def plan_of(topology: Topology) -> Plan:
-    addresses = assign(topology)
-    underlay = _underlay(addresses)
-    ground = Ground(topology, addresses, tuple(_hosts_file(topology, underlay)))
+    sides = tuple(assign(family) for family in families(topology))
+    underlay = dict(_underlay(topology, sides))
+    names = tuple(_names(topology, sides))
+    ground = Ground(topology, sides, (*LOCALHOST, *names), (*LOCALHOST, *_names64(names)))
     return Plan(
         topology=topology.name,
         title=topology.title,
         drawing=topology.drawing,
         machines=tuple(machines_of(ground)),
         wires=tuple(_wires(topology)),
-        daemons=tuple(_daemons(topology, addresses, underlay)),
+        daemons=tuple(_daemons(topology, sides, underlay)),
         underlay=underlay,
     )
 
 
-def _underlay(addresses: Addresses) -> dict[str, str]:
-    return {
-        INTERNET: str(blocks.INTERNET_OWN),
-        **{name: str(address) for name, address in addresses.relays.items()},
-        **{name: str(uplink[0]) for name, uplink in addresses.routers.items()},
-        **{name: str(uplinks[0][0]) for name, uplinks in addresses.hosts.items()},
-    }
+def _underlay(topology: Topology, sides: tuple[Addresses, ...]) -> Iterator[tuple[str, str]]:
+    """A machine's main address: IPv4's where it has one."""
+    yield INTERNET, str(sides[0].family.blocks.own)
+    for name in topology.names:
+        yield name, str(next(each for side in sides if (each := side.main(name))))
 
 
-def _hosts_file(topology: Topology, underlay: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """A machine's name means its overlay address where it has one."""
-    yield from LOCALHOST
+def _names(topology: Topology, sides: tuple[Addresses, ...]) -> Iterator[tuple[str, str]]:
+    """Lines of a hosts file. A machine's name means its overlay address where it has one."""
+    best_first = sides[::-1]  # who asks for an address tries IPv6 first (RFC 6724 §2.1)
     for relay in topology.relays:
-        yield underlay[relay.name], relay.hostname
+        for side in best_first:
+            if (address := side.main(relay.name)) is not None:
+                yield str(address), relay.hostname
+    yield from ((str(side.family.blocks.own), INTERNET) for side in best_first)
     overlay = {host.name: host.overlay for host in topology.hosts if host.overlay}
-    for name, address in underlay.items():
-        for each in overlay.get(name, (address,)):
-            yield each, name
+    for name in topology.names:
+        known = (str(own) for side in best_first if (own := side.main(name)) is not None)
+        yield from ((each, name) for each in overlay.get(name) or known)
+
+
+def _names64(names: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:
+    """What a DNS64 would answer (RFC 6147): what has no IPv6 address is shown through the NAT64."""
+    have_ipv6 = {name for address, name in names if ":" in address}
+    for address, name in names:
+        underlay = ip_address(address)
+        if isinstance(underlay, IPv4Address) and underlay not in OVERLAY4:
+            if name in have_ipv6:
+                continue
+            yield str(through_nat64(underlay)), name
+        else:
+            yield address, name
 
 
 def _wires(topology: Topology) -> Iterator[Wire]:
@@ -72,7 +91,7 @@ def _wire(topology: Topology, name: str, end: tuple[str, str], above: str | None
 
 
 def _daemons(
-    topology: Topology, addresses: Addresses, underlay: dict[str, str]
+    topology: Topology, sides: tuple[Addresses, ...], underlay: dict[str, str]
 ) -> Iterator[DaemonPlan]:
     regions = {relay.name: FIRST_REGION + n for n, relay in enumerate(topology.relays)}
     for relay in topology.relays:
@@ -87,10 +106,12 @@ def _daemons(
         yield DaemonPlan(relay.name, "derper", settings)
     for router in topology.routers:
         if router.port_mapping:
-            lan = str(addresses.lans[router.name])
+            lan = str(sides[0].lans[router.name])
             yield DaemonPlan(
                 router.name, "miniupnpd", {"protocols": list(router.port_mapping), "lan": lan}
             )
+        if router.nat64:
+            yield DaemonPlan(router.name, "tayga", nat64.settings(topology, sides[-1], router))
     for host in topology.hosts:
         if host.runs is not None:
             yield DaemonPlan(host.name, host.runs, _settings(host, regions))

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal, TypeAlias
 
 from lab.model.link import LinkQuality
 from lab.model.words import Nat
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+# What a router does with IPv6. The first three route (RFC 6092 is about the firewalls among them),
+# the other two translate: NAT66 as IPv4's NATs do, NPTv6 one prefix to another (RFC 6296).
+IPv6Kind = Literal["open", "firewall", "firewall-open", "nat66", "nptv6"]
+ROUTED6 = ("open", "firewall", "firewall-open")
 
 INTERNET = "internet"  # the machine in the middle
 LISTEN_PORT = 41641  # where a node listens unless it is told otherwise
@@ -23,8 +32,10 @@ class Relay:
 
     name: str
     hostname: str
-    address: IPv4Address | None = None
+    addresses: tuple[Address, ...] = ()  # at most one of each family
     args: tuple[str, ...] = ()  # further arguments for its daemon
+    ipv4: bool = True
+    ipv6: bool | None = None  # None: as soon as anything in the topology has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +44,27 @@ class Router:
     nat: Nat
     upstream: str | None = None  # the router above; None: the internet
     lan: IPv4Network | None = None
-    addresses: tuple[IPv4Address, ...] = ()  # on its uplink
+    addresses: tuple[Address, ...] = ()  # on its uplink
     port_mapping: tuple[str, ...] = ()  # the protocols by which its LAN may ask for a port
-
-    @property
-    def is_routed(self) -> bool:
-        """No NAT: what is above must know the way to its LAN."""
-        return self.nat.mapping == "none"
+    ipv4: bool = True
+    ipv6: IPv6Kind | None = None
+    lan6: IPv6Network | None = None
+    nat64: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
     name: str
     on: tuple[str, ...] = ()  # the routers it is plugged into; none: the internet
-    addresses: tuple[IPv4Address, ...] = ()  # on the internet any number, else one for each uplink
+    addresses: tuple[Address, ...] = ()  # on the internet any number, else one for each uplink
     runs: str | None = None
     argv: tuple[str, ...] = ()
     overlay: tuple[str, ...] = ()
     listen_port: int = LISTEN_PORT
     home: str | None = None  # the relay that it prefers
     args: tuple[str, ...] = ()  # further arguments for its daemon
+    ipv4: bool = True  # false: none, although the LAN has it
+    ipv6: bool | None = None  # None: where the LAN has it; on the internet as a relay
 
     @property
     def uplinks(self) -> tuple[str, ...]:
@@ -86,6 +98,15 @@ class Topology:
             *(relay.name for relay in self.relays),
             *(router.name for router in self.routers),
             *(host.name for host in self.hosts),
+        )
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Anything in it has IPv6, so all that is right on the internet has it too."""
+        ends: tuple[Relay | Host, ...] = (*self.relays, *self.hosts)
+        return any(router.ipv6 for router in self.routers) or any(
+            end.ipv6 or not end.ipv4 or any(each.version == 6 for each in end.addresses)
+            for end in ends
         )
 
     def way_up(self, router: str) -> list[Router]:

@@ -31,7 +31,7 @@ class Route:
 class Interface:
     name: str
     addresses: tuple[str, ...] = ()  # with prefix length
-    kind: Literal["veth", "bridge", "loopback"] = "veth"
+    kind: Literal["veth", "bridge", "loopback", "tun"] = "veth"
     master: str | None = None  # the bridge that this is a port of
     mtu: int | None = None
     up: bool = True

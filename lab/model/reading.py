@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, cast, get_args
 
+from lab.model.blocks import LINK_LOCAL, NAT64_PREFIX
 from lab.model.errors import TopologyError, nearest
 from lab.model.link import LinkQuality, Shape
 from lab.model.names import parse_hostname, parse_machine_name
-from lab.model.nat import Nat, NatError, parse_nat
-from lab.model.network import LISTEN_PORT, Host, Relay, Router, Topology
-from lab.model.overlay import OVERLAY4, parse_overlay
+from lab.model.nat import PRESETS, Nat, NatError, parse_nat
+from lab.model.network import (
+    LISTEN_PORT,
+    Address,
+    Host,
+    IPv6Kind,
+    Relay,
+    Router,
+    Topology,
+)
+from lab.model.overlay import OVERLAY4, OVERLAY6, parse_overlay
 from lab.model.port_mapping import parse_protocol
 from lab.model.quantity import parse_chance, parse_duration, parse_rate
 from lab.model.toml import Table
 
 RUNS = ("node", "command")  # or "package.module:Class"
+KINDS6 = get_args(IPv6Kind)
+NO_NAT = PRESETS["open"]
 NAT_HINT = 'say which NAT it is: nat = "port-restricted-cone", or nat = "open" for none'
 MOST_BURST = 1000  # packets: beyond that it is an outage, not loss
 LEAST_MTU, MOST_MTU = 576, 65535  # RFC 791 §3.2: the least that every host takes
@@ -48,38 +59,56 @@ def _machines(top: Table, kind: str) -> Iterator[tuple[str, Table]]:
 
 
 def _relay(name: str, table: Table) -> Relay:
-    addresses = table.all_parsed("addresses", parse_address)
-    if len(addresses) > 1:
-        raise table.error("addresses", f"a relay has one address, not {len(addresses)}")
+    ipv4, ipv6 = _families(table)
     relay = Relay(
         name=name,
         hostname=table.parsed("hostname", parse_hostname) or f"{name}.derp.example",
-        address=addresses[0] if addresses else None,
+        addresses=table.all_parsed("addresses", parse_address),
         args=table.argv("args"),
+        ipv4=ipv4,
+        ipv6=ipv6,
     )
     table.done()
+    for version in (4, 6):
+        if (count := sum(each.version == version for each in relay.addresses)) > 1:
+            family = f"IPv{version} " if version == 6 else ""
+            raise table.error("addresses", f"a relay has one {family}address, not {count}")
     return relay
+
+
+def _families(table: Table) -> tuple[bool, bool | None]:
+    """Which of IPv4 and IPv6 a relay or a host is to have."""
+    ipv4, ipv6 = table.boolean("ipv4") is not False, table.boolean("ipv6")
+    if not ipv4 and ipv6 is False:
+        raise table.error("ipv6", "there is no IPv4 either", "leave one of them")
+    return ipv4, ipv6
 
 
 def _router(name: str, table: Table) -> Router:
     router = Router(
         name=name,
-        nat=_nat(table),
+        nat=NO_NAT,
         upstream=table.text("upstream"),
         lan=table.parsed("lan", parse_network),
         addresses=table.all_parsed("addresses", parse_address),
+        ipv4=table.boolean("ipv4") is not False,
+        ipv6=table.parsed("ipv6", parse_kind6),
+        lan6=table.parsed("lan6", parse_network6),
+        nat64=table.boolean("nat64") or False,
         port_mapping=table.all_parsed("port_mapping", parse_protocol),
     )
-    table.done()
+    nat = table.value("nat")
+    table.done()  # a misspelt `nat` is told as such
+    if router.ipv4:
+        router = replace(router, nat=_nat(table, nat))
     if router.port_mapping and router.nat.mapping in ("none", "one-to-one"):
         raise table.error("port_mapping", "does nothing where ports are not translated")
+    _check_families(router, table)
     return router
 
 
-def _nat(table: Table) -> Nat:
-    value = table.value("nat")
+def _nat(table: Table, value: object) -> Nat:
     if value is None:
-        table.done()  # a misspelt `nat` is told as such
         raise table.error("nat", "missing", NAT_HINT)
     try:
         return parse_nat(value)
@@ -88,7 +117,35 @@ def _nat(table: Table) -> Nat:
         raise TopologyError(table.file, key, error.problem, error.hint) from None
 
 
+def _check_families(router: Router, table: Table) -> None:
+    if not router.ipv4:
+        for name in ("nat", "lan"):
+            if name in table.raw:
+                raise table.error(name, "does nothing without IPv4")
+        if router.ipv6 is None:
+            hint = f"say what it does with IPv6: {', '.join(KINDS6)}"
+            raise table.error("ipv6", "missing, and there is no IPv4 either", hint)
+    if router.ipv6 is None and router.lan6 is not None:
+        raise table.error("lan6", "does nothing without IPv6", 'add ipv6 = "firewall"')
+    if router.nat64:
+        _check_nat64(router, table)
+
+
+def _check_nat64(router: Router, table: Table) -> None:
+    if router.ipv6 is None:
+        raise table.error("nat64", "does nothing without IPv6", 'add ipv6 = "firewall"')
+    if not router.ipv4:
+        raise table.error("nat64", "needs IPv4 on the outside")
+    if router.nat.mapping in ("none", "one-to-one"):
+        problem = "needs a NAT behind it: the hosts inside share the router's IPv4 address"
+        raise table.error("nat64", problem, 'take nat = "port-restricted-cone"')
+    if router.port_mapping:
+        hint = "put one of the two on a router above"
+        raise table.error("nat64", "a router runs one daemon, and port_mapping needs one", hint)
+
+
 def _host(name: str, table: Table) -> Host:
+    ipv4, ipv6 = _families(table)
     host = Host(
         name=name,
         on=table.texts("on"),
@@ -99,6 +156,8 @@ def _host(name: str, table: Table) -> Host:
         listen_port=table.integer("listen_port", 1, 65535) or LISTEN_PORT,
         home=table.text("home"),
         args=table.argv("args"),
+        ipv4=ipv4,
+        ipv6=ipv6,
     )
     table.done()
     if "on" in table.raw and not host.on:
@@ -164,17 +223,20 @@ def _shape(table: Table, base: Shape) -> Shape:
     return shape
 
 
-def parse_address(text: str) -> IPv4Address:
+def parse_address(text: str) -> Address:
     try:
-        address = IPv4Address(text)
+        address = ip_address(text)
     except ValueError:
-        raise ValueError(f'"{text}" is not an IPv4 address') from None
+        raise ValueError(f'"{text}" is not an address') from None
     if address.is_multicast or address.is_loopback or address.is_unspecified:
         raise ValueError(f"{address} is not the address of a machine")
-    if address.is_link_local or address.is_reserved:
+    if address.is_link_local or (address.version == 4 and address.is_reserved):
         raise ValueError(f"{address} is not the address of a machine")
-    if address in OVERLAY4:
-        raise ValueError(f"{address} lies in the overlay's {OVERLAY4}")
+    for block in (OVERLAY4, OVERLAY6):
+        if address in block:
+            raise ValueError(f"{address} lies in the overlay's {block}")
+    if address in NAT64_PREFIX:
+        raise ValueError(f"{address} lies in {NAT64_PREFIX}, where NAT64 shows IPv4 addresses")
     return address
 
 
@@ -191,3 +253,26 @@ def parse_network(text: str) -> IPv4Network:
         raise ValueError(f"{network} overlaps the overlay's {OVERLAY4}")
     parse_address(str(network.network_address))
     return network
+
+
+def parse_network6(text: str) -> IPv6Network:
+    try:
+        network = IPv6Network(text, strict=False)
+    except ValueError:
+        raise ValueError(f'"{text}" is not a network such as "2001:db8:1:1::/64"') from None
+    if str(network) != text:
+        raise ValueError(f'"{text}" is not a network; did you mean "{network}"?')
+    if network.prefixlen != 64:
+        raise ValueError(f"{network} has the wrong size; a LAN has a /64")
+    if network.overlaps(OVERLAY6):
+        raise ValueError(f"{network} overlaps the overlay's {OVERLAY6}")
+    if network.overlaps(NAT64_PREFIX) or network.overlaps(LINK_LOCAL):
+        raise ValueError(f"{network} is not a LAN's: it has a meaning of its own")
+    parse_address(str(network.network_address))
+    return network
+
+
+def parse_kind6(text: str) -> IPv6Kind:
+    if text not in KINDS6:
+        raise ValueError(f'"{text}" is no word for it; {nearest(text, KINDS6)}')
+    return cast(IPv6Kind, text)

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_network
 from itertools import pairwise
 
-from lab.model import blocks
 from lab.model.addresses import Addresses, fixed_addresses, inside
+from lab.model.blocks import NAT64_POOL
 from lab.model.errors import TopologyError
-from lab.model.network import Topology
+from lab.model.family import Family
+from lab.model.network import Address, Network, Topology
 
 Realm = str | None  # the NAT's router; None: the internet
 
 
 @dataclass(frozen=True, slots=True)
 class _Network:
-    network: IPv4Network
+    network: Network
     name: str  # for people
     key: str = ""  # where the text gives it, if it does
 
@@ -32,40 +33,46 @@ class _Network:
         return self.key.split(".")[1] if self.key else ""
 
     def __lt__(self, other: _Network) -> bool:
-        return self.network < other.network
+        return self._place < other._place
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        return int(self.network.network_address), self.network.prefixlen
 
 
-def realm_of_lan(topology: Topology, router: str) -> Realm:
-    """The first NAT from there upwards."""
-    way = topology.way_up(router)
-    return next((each.name for each in way if not each.is_routed), None)
+def realm_of_lan(family: Family, router: str) -> Realm:
+    """The first translation from there upwards."""
+    way = family.topology.way_up(router)
+    return next((each.name for each in way if not family.is_routed(each)), None)
 
 
-def check_addresses(topology: Topology) -> None:
+def check_addresses(family: Family) -> None:
     """The addresses that the text gives: in the right LAN, and each only once."""
-    lans = {router.name: router.lan for router in topology.routers}
-    owners: dict[tuple[str | None, IPv4Address], str] = {
-        (None, blocks.INTERNET_OWN): "the internet itself"
+    topology = family.topology
+    lans = {router.name: family.lan(router) for router in family.routers}
+    owners: dict[tuple[str | None, Address], str] = {
+        (None, family.blocks.own): "the internet itself"
     }
-    for table, router, address in fixed_addresses(topology):
+    for table, router, address in fixed_addresses(family):
         key = f"{table}.addresses"
         if router is not None:
-            _check_in_lan(topology, key, address, router, lans[router])
+            _check_in_lan(family, key, address, router, lans[router])
         if (owner := owners.get((router, address))) is not None:
             raise TopologyError(topology.file, key, f"{address} is taken by {owner}")
         owners[router, address] = table.partition(".")[2]
-    for each in topology.routers:
-        count = inside(topology, each.name)
-        if each.nat.mapping == "one-to-one" and each.addresses and len(each.addresses) < count:
+    for each in family.routers if family.version == 4 else ():
+        count, given = inside(family, each.name), family.given(each)
+        if each.nat.mapping == "one-to-one" and given and len(given) < count:
             problem = f"a one-to-one NAT needs an address for each machine inside: {count}"
             raise TopologyError(topology.file, f"router.{each.name}.addresses", problem)
 
 
 def _check_in_lan(
-    topology: Topology, key: str, address: IPv4Address, router: str, lan: IPv4Network | None
+    family: Family, key: str, address: Address, router: str, lan: Network | None
 ) -> None:
+    topology = family.topology
     if lan is None:
-        hint = f"give {router} a lan"
+        hint = f"give {router} a {family.lan_key}"
         raise TopologyError(topology.file, key, f"{address} is in no lan that is given", hint)
     if address not in lan or address in (lan.network_address, lan.broadcast_address):
         raise TopologyError(topology.file, key, f"{address} is not in {lan}, the lan of {router}")
@@ -73,26 +80,37 @@ def _check_in_lan(
         raise TopologyError(topology.file, key, f"{address} is {router}'s own address in its lan")
 
 
-def check_networks(topology: Topology, addresses: Addresses) -> None:
+def check_networks(addresses: Addresses) -> None:
+    family, topology = addresses.family, addresses.family.topology
     realms = defaultdict[Realm, list[_Network]](list)
-    for block in blocks.INTERNET_BLOCKS:
+    for block in family.blocks.internet:
         realms[None].append(_Network(block, f"{block} of the internet"))
-    for table, above, address in fixed_addresses(topology):
-        if above is None and not any(address in block for block in blocks.INTERNET_BLOCKS):
+    for table, above, address in fixed_addresses(family):
+        if above is None and not any(address in block for block in family.blocks.internet):
             owner = table.partition(".")[2]
             name = f"{address}, an address of {owner}"
-            realms[None].append(_Network(IPv4Network(address), name, f"{table}.addresses"))
-    for router in topology.routers:
+            realms[None].append(_Network(ip_network(address), name, f"{table}.addresses"))
+    for router in family.routers:
         lan = addresses.lans[router.name]
-        network = _Network(lan, f"{lan}, the lan of {router.name}", f"router.{router.name}.lan")
-        realms[realm_of_lan(topology, router.name)].append(network)
+        key = f"router.{router.name}.{family.lan_key}"
+        realm = realms[realm_of_lan(family, router.name)]
+        realm.append(_Network(lan, f"{lan}, the lan of {router.name}", key))
+        if router.nat64 and family.version == 4:
+            name = f"{NAT64_POOL}, the NAT64's of {router.name}"
+            realm.append(_Network(NAT64_POOL, name))
+        if (outside := addresses.outside.get(router.name)) is not None:
+            name = f"{outside}, which NPTv6 shows for {router.name}"
+            realms[_realm_above(family, router.upstream)].append(_Network(outside, name))
     for networks in realms.values():
         _check_disjoint(topology, networks)
-    for router in topology.routers:
-        if not router.is_routed:
-            next_out = realm_of_lan(topology, router.upstream) if router.upstream else None
-            for outside in dict.fromkeys((next_out, None)):
-                _check_hides_nothing(topology, realms[router.name], realms[outside])
+    for router in family.routers:
+        if not family.is_routed(router):
+            for further_out in dict.fromkeys((_realm_above(family, router.upstream), None)):
+                _check_hides_nothing(topology, realms[router.name], realms[further_out])
+
+
+def _realm_above(family: Family, upstream: str | None) -> Realm:
+    return realm_of_lan(family, upstream) if upstream else None
 
 
 def _check_disjoint(topology: Topology, networks: list[_Network]) -> None:

@@ -90,6 +90,12 @@ class Table:
             raise self.error(name, f"{value} is not between {least} and {most}")
         return value
 
+    def boolean(self, name: str) -> bool | None:
+        value = self.value(name)
+        if value is None or isinstance(value, bool):
+            return value
+        raise self.error(name, f"{_shown(value)} is not true or false")
+
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
         """A text that means something: `parse` raises ValueError with the problem."""
         text = self.text(name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 
 from lab.model.addresses import Addresses, assign
+from lab.model.dual import check_families
 from lab.model.errors import TopologyError, nearest
+from lab.model.family import Family, families
 from lab.model.network import Host, Router, Topology
 from lab.model.realms import check_addresses, check_networks
 
@@ -20,11 +22,15 @@ def validate(topology: Topology) -> None:
         _check_relay(topology, host)
     _check_overlay(topology)
     _check_links(topology)
-    check_addresses(topology)
-    addresses = assign(topology)
-    check_networks(topology, addresses)
-    for host in topology.hosts:
-        _check_lans(topology, host, addresses)
+    check_families(topology)
+    for family in families(topology):
+        for host in family.hosts:
+            _check_count(family, host)
+        check_addresses(family)
+        addresses = assign(family)
+        check_networks(addresses)
+        for host in family.hosts:
+            _check_lans(family, host, addresses)
 
 
 def _check_names(topology: Topology) -> None:
@@ -76,19 +82,24 @@ def _check_router(topology: Topology, key: str, name: str) -> None:
 def _check_uplinks(topology: Topology, host: Host) -> None:
     for router in host.on:
         _check_router(topology, f"host.{host.name}.on", router)
-    if host.on and len(host.addresses) not in (0, len(host.on)):
-        problem = f"{_count(len(host.addresses), 'address')} for {_count(len(host.on), 'uplink')}"
+
+
+def _check_count(family: Family, host: Host) -> None:
+    given, uplinks = family.given(host), family.uplinks(host)
+    if host.on and len(given) not in (0, len(uplinks)):
+        problem = f"{_count(len(given), 'address')} for {_count(len(uplinks), 'uplink')}"
         key = f"host.{host.name}.addresses"
-        raise TopologyError(topology.file, key, problem, "give one for each, in the order of `on`")
+        hint = "give one for each, in the order of `on`"
+        raise TopologyError(family.topology.file, key, problem, hint)
 
 
-def _check_lans(topology: Topology, host: Host, addresses: Addresses) -> None:
+def _check_lans(family: Family, host: Host, addresses: Addresses) -> None:
     """A host in two LANs with one subnet would not know which is meant."""
-    for one, other in combinations(host.on, 2):
+    for one, other in combinations(family.uplinks(host), 2):
         lan = addresses.lans[one]
         if lan.overlaps(addresses.lans[other]):
             problem = f"{one} and {other} have one lan, {lan}"
-            raise TopologyError(topology.file, f"host.{host.name}.on", problem)
+            raise TopologyError(family.topology.file, f"host.{host.name}.on", problem)
 
 
 def _check_relay(topology: Topology, host: Host) -> None:

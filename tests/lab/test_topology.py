@@ -92,9 +92,7 @@ BAD = {
     # Hosts.
     "host.a.on = []": "host.a.on: is empty; leave it out for a host on the internet",
     "host.a.on = 3": "host.a.on: 3 is neither a text nor a list of texts",
-    "host.a.addresses = ['192.0.2.300']": (
-        'host.a.addresses: "192.0.2.300" is not an IPv4 address'
-    ),
+    "host.a.addresses = ['192.0.2.300']": ('host.a.addresses: "192.0.2.300" is not an address'),
     "host.a.addresses = ['127.0.0.1']": (
         "host.a.addresses: 127.0.0.1 is not the address of a machine"
     ),
@@ -239,7 +237,7 @@ mtu = 1400
     assert topology.name == "x"
     assert topology.title == "A story"
     assert topology.drawing == "x: a story\n\n  a -- r"
-    assert topology.relays == (Relay("nyc", "nyc.derp.example", IPv4Address("198.51.100.7")),)
+    assert topology.relays == (Relay("nyc", "nyc.derp.example", (IPv4Address("198.51.100.7"),)),)
     [router] = topology.routers
     assert (router.nat.preset, router.lan) == ("open", IPv4Network("192.168.5.0/24"))
     assert topology.hosts == (
