@@ -126,6 +126,7 @@ class Answers:
             for interface in machine.interfaces
             if interface.name != "lo"
             for address in interface.addresses
+            if not address.startswith("fe80:")  # everybody has one; it tells nothing
         ]
         if member := self._supervisor.roster.members.get(machine.name):
             addresses += member.overlay

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.errors import BuildFailed
 from lab.model.plan import Interface, Machine, Plan, Wire
-from lab.world import links
+from lab.world import links, tun
 from lab.world.namespaces import Namespace, Visitor
 from lab.world.netlink import NetlinkError, Request
 from lab.world.rules import Loader
@@ -84,6 +84,13 @@ def _make_links(world: World) -> None:
         near, far = (*wire.a, world.indexes[wire.a]), (*wire.b, world.indexes[wire.b])
         request = links.veth(near, far, world.namespaces[wire.b[0]].fd)
         world.namespaces[wire.a[0]].rtnetlink.send([request])
+    for machine in world.plan.machines:
+        for each in machine.interfaces:
+            if each.kind == "tun":
+                make = partial(
+                    tun.make, machine.name, each.name, world.indexes[machine.name, each.name]
+                )
+                world.visitor.inside(world.namespaces[machine.name].fd, make)
 
 
 def _configuration(world: World, machine: Machine) -> Iterator[Request]:

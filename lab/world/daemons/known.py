@@ -11,6 +11,7 @@ KNOWN = {
     "node": "lab.world.daemons.node:Node",
     "derper": "lab.world.daemons.derper:Derper",
     "miniupnpd": "lab.world.daemons.miniupnpd:Miniupnpd",
+    "tayga": "lab.world.daemons.tayga:Tayga",
     "command": "lab.world.daemons.command:Command",
 }
 
