@@ -20,6 +20,7 @@ from itertools import count
 from typing import TypeAlias
 
 from node.core.portmap_outputs import (
+    NO_ADDRESS,
     Alive,
     Finding,
     Forgotten,
@@ -239,7 +240,9 @@ class PortMapping:
     def _ask_on(self, ask: Asking, now: float) -> list[Output]:
         if now >= ask.until:
             if self._mapping is None:
-                return self._refused(ask.service, "it does not answer when asked for a port", now)
+                return self._refused(
+                    ask.service, "the router does not answer when asked for a port", now
+                )
             self._seen = None
             self._rest(now)
             return []
@@ -333,7 +336,7 @@ def _useless(address: str) -> str | None:
     """Why nobody could reach us there; None if somebody could."""
     ip = IPv4Address(address) if ":" not in address else None
     if ip is None or ip.is_unspecified or ip.is_loopback or ip.is_multicast:
-        return "it has no address on the internet itself"
+        return NO_ADDRESS
     if ip in CARRIERS:  # also the overlay's own range, so no endpoint of ours either
-        return f"its own address, {address}, is behind a carrier's NAT"
+        return f"the router's own address, {address}, is behind a carrier's NAT"
     return None

@@ -8,6 +8,8 @@ from typing import Protocol, TypeAlias
 from node.wire.endpoint import Endpoint
 from node.wire.http_response import HttpResponse
 
+NO_ADDRESS = "the router has no address on the internet itself"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -75,7 +75,7 @@ class NatPmp:
     def _answered(self, answer: natpmp.AddressAnswer | natpmp.MapAnswer) -> list[Send | Finding]:
         if answer.result != natpmp.SUCCESS:
             self._asked = None
-            unknown = f"it says result {answer.result}"
+            unknown = f"the router says result {answer.result}"
             return [Refused(natpmp.RESULTS.get(answer.result, unknown))]
         if isinstance(answer, natpmp.AddressAnswer):
             self._address = answer.address
@@ -152,7 +152,9 @@ class Pcp:
             return []
         self._asked = None
         if answer.result != pcp.SUCCESS:
-            return [Refused(pcp.RESULTS.get(answer.result, f"it says result {answer.result}"))]
+            return [
+                Refused(pcp.RESULTS.get(answer.result, f"the router says result {answer.result}"))
+            ]
         return [Granted(answer.external, answer.lifetime)]
 
     def _send(self, datagram: bytes) -> SendToGateway:

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from node.core.portmap_outputs import (
+    NO_ADDRESS,
     Alive,
     Finding,
     Forgotten,
@@ -101,12 +102,12 @@ class Upnp:
         call, self._pending = self._pending[1], None
         if response is None:
             self._forget()
-            return [Gone("it does not answer")]
+            return [Gone("the router does not answer")]
         try:
             return self._answered(call, response)
         except Malformed:
             self._forget()
-            return [Gone("it answers what nobody can read")]
+            return [Gone("the router answers what nobody can read")]
 
     def _answered(self, call: Call, response: HttpResponse) -> list[Send | Finding]:
         match call:
@@ -138,7 +139,7 @@ class Upnp:
                 return [*self._ask_address()]
             why = f"{result}, asked for its address" if isinstance(result, igd.SoapError) else ""
             self._ask = None
-            return [Refused(why or "it has no address on the internet itself")]
+            return [Refused(why or NO_ADDRESS)]
         self._ask.address = said
         return [*self._add()]
 

@@ -29,16 +29,16 @@ ENTITY = re.compile("|".join(ENTITIES))
 ONLY_PERMANENT_LEASES, INVALID_ARGS = 725, 402
 CONFLICT, NO_SUCH_ENTRY = 718, 714
 ERRORS = {
-    401: "it does not know the request",
-    402: "it does not accept the request",
-    501: "it failed, and does not say why",
-    606: "it is told not to map ports",
-    716: "it does not map a port for any sender",
-    718: "that external port is another host's",
-    724: "it maps a port to the same port only",
-    725: "it maps ports for ever or not at all",
-    728: "it has no port left",
-    729: "that port is forwarded otherwise",
+    401: "the router does not know the request",
+    402: "the router does not accept the request",
+    501: "the router failed, and does not say why",
+    606: "the router is told not to map ports",
+    716: "the router does not map a port for any sender",
+    718: "the external port is another host's",
+    724: "the router maps a port to the same port only",
+    725: "the router maps ports for ever or not at all",
+    728: "the router has no port left",
+    729: "the port is forwarded otherwise",
 }
 
 ENVELOPE = (
@@ -60,7 +60,7 @@ class SoapError:
     code: int
 
     def __str__(self) -> str:
-        return ERRORS.get(self.code, f"it says error {self.code}")
+        return ERRORS.get(self.code, f"the router says error {self.code}")
 
 
 def get_request(url: Url) -> bytes:

@@ -26,11 +26,11 @@ MAP_ANSWER = struct.Struct(">BBHIHHI")
 
 SUCCESS = 0
 RESULTS = {  # RFC 6886 §3.5
-    1: "it does not speak this version",
-    2: "it is told not to map ports",
-    3: "it has no address on the internet itself",
-    4: "it has no port left",
-    5: "it cannot map UDP ports",
+    1: "the router does not speak this version",
+    2: "the router is told not to map ports",
+    3: "the router has no address on the internet itself",
+    4: "the router has no port left",
+    5: "the router cannot map UDP ports",
 }
 
 

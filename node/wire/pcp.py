@@ -30,19 +30,19 @@ MAP_BODY = struct.Struct(">12sB3xHH16s")
 
 SUCCESS = 0
 RESULTS = {  # §7.4
-    1: "it does not speak this version",
-    2: "it is told not to map ports",
-    3: "it does not understand the request",
-    4: "it does not know this request",
-    5: "it does not know an option",
-    6: "it does not understand an option",
-    7: "it has no address on the internet itself",
-    8: "it has nothing to map with: no port left, or its own address is not public",
-    9: "it cannot map UDP ports",
+    1: "the router does not speak this version",
+    2: "the router is told not to map ports",
+    3: "the router does not understand the request",
+    4: "the router does not know this request",
+    5: "the router does not know an option",
+    6: "the router does not understand an option",
+    7: "the router has no address on the internet itself",
+    8: "the router has nothing to map with: no port left, or its own address is not public",
+    9: "the router cannot map UDP ports",
     10: "this host has mapped too many ports",
-    11: "it cannot give that external port",
-    12: "there is another NAT between it and us",
-    13: "too many remote peers",
+    11: "the router cannot give that external port",
+    12: "there is another NAT between the router and us",
+    13: "the mapping names too many remote peers",
 }
 
 
