@@ -1,0 +1,230 @@
+"""Where a pair's path will settle, from the words of the routers on both ways.
+
+Both ends ping the one endpoint of the other that a STUN server saw, or its address in the LAN; a ping
+that comes in is answered to where it came from, and that source is adopted. So a path is direct if and
+only if one of the two pings comes in. It does when every router on its way in admits it:
+
+    filtering             admits a ping from A when B's own ping to A went
+    endpoint-independent  anywhere: anybody may come in (D1)
+    address-dependent     through the endpoint that A pings: B's mapping does not move (D2)
+    ...-and-port-...      and to the endpoint that A pings from: A's mapping does not move either (D3)
+
+A mapping *moves* when it depends on the destination. With `scope = "endpoint"` a router permits for
+all mappings of the inside endpoint, so its own may move. Of a chain each router filters for itself, and
+the mapping moves if one of them moves it. Otherwise the relay is the way: one side moves and the other
+is too strict (R4), both move (R4b), no UDP at all (R5), or both are behind a router that does not let
+them meet there (R6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lab.model.network import Topology
+from lab.model.words import Nat
+
+Rule = Literal["LAN", "D1", "D2", "D3", "R4", "R4b", "R5", "R6"]
+
+STRICTNESS = (
+    "none",
+    "endpoint-independent",
+    "address-dependent",
+    "address-and-port-dependent",
+)
+MOVING = ("address-dependent", "address-and-port-dependent")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    path: Literal["direct", "relay"]
+    reason: str
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One router on a way, by its name and words."""
+
+    name: str
+    nat: Nat
+
+    @property
+    def moves(self) -> bool:
+        return self.nat.mapping in MOVING
+
+    @property
+    def translates(self) -> bool:
+        return self.nat.mapping != "none"
+
+    @property
+    def lets_anybody_in(self) -> bool:
+        return self.nat.filtering in ("none", "endpoint-independent")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A host and the routers on its way out, the innermost first."""
+
+    host: str
+    way: tuple[Level, ...] = ()
+    # A port mapping (UPnP, NAT-PMP, PCP) lets anybody in at a port that does not move.
+    port_mapped: bool = False
+
+    @property
+    def mover(self) -> Level | None:
+        return next((level for level in self.way if level.moves and not self.port_mapped), None)
+
+    @property
+    def strictest(self) -> Level | None:
+        """The router whose filter decides; None if anybody may come in."""
+        strict = [level for level in self.way if not level.lets_anybody_in]
+        if not strict or self.port_mapped:
+            return None
+        return max(strict, key=lambda level: STRICTNESS.index(level.nat.filtering))
+
+    @property
+    def blocker(self) -> Level | None:
+        return next((level for level in self.way if not level.nat.udp), None)
+
+
+def meet(a: End, b: End) -> Verdict:
+    """Two ends without a router in common."""
+    for end in (a, b):
+        if (blocker := end.blocker) is not None:
+            return Verdict("relay", f"{blocker.name} lets no UDP out", "R5")
+    admitting = [(host, guest) for host, guest in ((a, b), (b, a)) if admits(host, guest)]
+    if not admitting:
+        return _relayed(a, b)
+    return min((_direct(host, guest) for host, guest in admitting), key=lambda each: each.rule)
+
+
+def admits(host: End, guest: End) -> bool:
+    """Whether the guest's ping to the host's learned endpoint passes every router on its way in."""
+    if host.port_mapped:
+        return True
+    moved = False
+    for level in host.way:
+        own_moves = level.moves and level.nat.scope == "mapping"
+        match level.nat.filtering:
+            case "address-dependent" if moved or own_moves:
+                return False
+            case "address-and-port-dependent" if moved or own_moves or guest.mover is not None:
+                return False
+        moved = moved or level.moves
+    return True
+
+
+def expect(topology: Topology, a: str, b: str, port_mapping: Collection[str] = ()) -> Verdict:
+    """The path between two hosts. `port_mapping`: the routers that map ports for who asks."""
+    one, other = end_of(topology, a, port_mapping), end_of(topology, b, port_mapping)
+    if shared := _shared_lan(topology, a, b):
+        return Verdict("direct", f"both are in the LAN of {shared}", "LAN")
+    common = [level for level in one.way if level in other.way]
+    if not common:
+        return meet(one, other)
+    below_one = _without(one, common)
+    below_other = _without(other, common)
+    if not any(level.translates for level in common):
+        return meet(below_one, below_other)
+    inside = _meet_inside(below_one, below_other, common[0])
+    if inside is not None and inside.path == "direct":
+        return inside
+    return _meet_by_hairpin(one, other, common)
+
+
+def end_of(topology: Topology, host: str, port_mapping: Collection[str] = ()) -> End:
+    """By its first uplink, which is its default route."""
+    on = topology.host(host).on
+    routers = topology.way_up(on[0]) if on else []
+    way = tuple(Level(router.name, router.nat) for router in routers)
+    nats = [level for level in way if level.translates]
+    # A router asks for an address that is public, so only a single NAT can map a port for anybody.
+    mapped = len(nats) == 1 and nats[0].name in port_mapping
+    return End(host, way, port_mapped=mapped)
+
+
+def _shared_lan(topology: Topology, a: str, b: str) -> str | None:
+    theirs = topology.host(b).on
+    return next((router for router in topology.host(a).on if router in theirs), None)
+
+
+def _without(end: End, common: Sequence[Level]) -> End:
+    return End(end.host, tuple(level for level in end.way if level not in common))
+
+
+def _meet_inside(a: End, b: End, at: Level) -> Verdict | None:
+    """Below a common NAT each knows the other by its own address, if no NAT hides that."""
+    hidden = [end for end in (a, b) if any(level.translates for level in end.way)]
+    if not hidden:
+        return meet(a, b)
+    if len(hidden) == 2 or a.blocker or b.blocker:
+        return None
+    seen = b if hidden[0] is a else a
+    if seen.strictest is not None:
+        return None
+    reason = f"{hidden[0].host} reaches {seen.host} by its address inside {at.name}"
+    return Verdict("direct", reason, "LAN")
+
+
+def _meet_by_hairpin(a: End, b: End, common: Sequence[Level]) -> Verdict:
+    """Their learned endpoints are both on the outermost NAT, and it alone can turn a packet round."""
+    outermost = [level for level in common if level.translates][-1]
+    for end in (a, b):
+        if (blocker := end.blocker) is not None:
+            return Verdict("relay", f"{blocker.name} lets no UDP out", "R5")
+    if not outermost.nat.hairpin:
+        reason = f"both are behind {outermost.name}, which does not hairpin"
+        return Verdict("relay", reason, "R6")
+    # It filters nothing that it turns round, but it still moves what it maps.
+    passing = Nat(mapping=outermost.nat.mapping, filtering="endpoint-independent")
+    turned = Level(outermost.name, passing)
+    verdict = meet(_through(a, outermost, turned), _through(b, outermost, turned))
+    return Verdict(verdict.path, f"{outermost.name} hairpins; {verdict.reason}", verdict.rule)
+
+
+def _through(end: End, outermost: Level, turned: Level) -> End:
+    way = end.way[: end.way.index(outermost)]
+    return End(end.host, (*way, turned), end.port_mapped)
+
+
+def _direct(host: End, guest: End) -> Verdict:
+    strictest = host.strictest
+    if strictest is None:
+        if host.port_mapped:
+            reason = f"a port mapping lets anybody in to {host.host}"
+        elif host.way:
+            reason = f"{host.way[-1].name} lets anybody in at the endpoint of {host.host}"
+        else:
+            reason = f"nothing is in front of {host.host}"
+        return Verdict("direct", f"{reason}, so the ping of {guest.host} arrives", "D1")
+    if strictest.nat.filtering == "address-dependent":
+        reason = (
+            f"{strictest.name} admits every port of an address that {host.host} has sent to, "
+            f"so the ping of {guest.host} arrives"
+        )
+        return Verdict("direct", reason, "D2")
+    reason = f"neither mapping moves as far as {strictest.name} can see, so each ping opens the way"
+    return Verdict("direct", f"{reason} for the other's", "D3")
+
+
+def _relayed(a: End, b: End) -> Verdict:
+    movers = [end for end in (a, b) if end.mover is not None]
+    if len(movers) == 2:
+        reason = f"{_mover(a)} and {_mover(b)} both map anew for each other's endpoint"
+        return Verdict("relay", f"{reason}, so no ping comes from where it is awaited", "R4b")
+    [moving] = movers
+    still = b if moving is a else a
+    strict = still.strictest
+    assert strict is not None  # who lets anybody in has admitted the other
+    reason = (
+        f"{_mover(moving)} sends from another port than the one that STUN saw, "
+        f"and {strict.name} admits only the endpoint that {still.host} has sent to"
+    )
+    return Verdict("relay", reason, "R4")
+
+
+def _mover(end: End) -> str:
+    assert end.mover is not None
+    return end.mover.name
