@@ -152,14 +152,22 @@ def hears_icmp(bench: Bench) -> bool:
     return False
 
 
-def keeps_mappings_apart(bench: Bench) -> bool:
-    """Two inside hosts with the same ports: each keeps one mapping, and they share none."""
-    here, there = bench.outside[0][0], bench.outside[1][0]
+def keeps_mappings_apart(bench: Bench, mapping: Mapping) -> bool:
+    """Two inside hosts with the same ports, in different order: each is mapped as ever, and they
+    share nothing."""
+    there = [port for ports in bench.outside for port in ports]
     for port in COLLIDING_PORTS:
         one, other = bench.socket(0, port), bench.socket(1, port)
-        ones, others = [bench.must_reach(one, here)], [bench.must_reach(other, there)]
-        ones.append(bench.must_reach(one, there))
-        others.append(bench.must_reach(other, here))
-        if len(set(ones)) > 1 or len(set(others)) > 1 or set(ones) & set(others):
+        ones: dict[Endpoint, Endpoint] = {}
+        others: dict[Endpoint, Endpoint] = {}
+        for n, outside in enumerate(there):
+            opposite = there[n - len(there) // 2]
+            ones[outside.here] = bench.must_reach(one, outside)
+            others[opposite.here] = bench.must_reach(other, opposite)
+        if set(ones.values()) & set(others.values()):
             return False
+        for host, seen in ((one, ones), (other, others)):
+            grid = [[seen[each.here] for each in ports] for ports in bench.outside]
+            if mapping_of(host.here, grid) != mapping:
+                return False
     return True

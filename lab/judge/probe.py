@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.errors import BadRequest, LabError
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from lab.model.plan import Plan
 
-# Addresses that no lab gives to anybody (RFC 6890: kept for protocols), so they clash with none.
-OUTSIDE_ADDRESSES = ("192.0.0.201", "192.0.0.202")
-OUTSIDE_PORTS = (3478, 3479)
-LAN = "lan0"
+# Addresses that no lab gives to anybody (RFC 6890: kept for protocols), so they clash with none; more
+# than two, so that several routers can be measured at once.
+SPARE_ADDRESSES = tuple(str(each) for each in IPv4Network("192.0.0.128/25").hosts())
+EXISTS = "File exists"
 
 
 class Machines(Protocol):
@@ -46,10 +46,9 @@ def probe(
     """`patience`: more than a round trip takes. `timers`: for how many seconds to watch mappings."""
     plan = lab.plan()
     inside, above = inside_of(plan, router), above_of(plan, router)
-    with addresses_on(lab, above, OUTSIDE_ADDRESSES), Stage(lab.popen) as stage:
+    with two_addresses_on(lab, above) as outside, Stage(lab.popen) as stage:
         stage.enter([*dict.fromkeys(each.machine for each in inside), above])
-        spots = [(above, address, port) for address in OUTSIDE_ADDRESSES for port in OUTSIDE_PORTS]
-        a, b, c, d = stage.open_all(spots)
+        a, b, c, d = stage.open_all([(above, address, 0) for address in outside for _ in "12"])
         return measure(Bench(stage, inside, ((a, b), (c, d)), patience), timers)
 
 
@@ -69,8 +68,8 @@ def measure(bench: Bench, timers: float | None = None) -> Measured:
     if moves and filtering != "endpoint-independent":
         scope = "endpoint" if ask.permits_by_endpoint(bench) else "mapping"
     collisions = None
-    if mapping == "endpoint-independent" and len(bench.inside) > 1:
-        collisions = "honest" if ask.keeps_mappings_apart(bench) else "kernel"
+    if mapping not in ("none", "one-to-one") and len(bench.inside) > 1:
+        collisions = "honest" if ask.keeps_mappings_apart(bench, mapping) else "kernel"
     times = measure_timers(bench, timers) if timers else None
     return Measured(
         udp=True,
@@ -111,17 +110,22 @@ def inside_of(plan: Plan, router: str) -> list[Inside]:
 
 
 @contextmanager
-def addresses_on(lab: Machines, machine: str, addresses: Sequence[str]) -> Iterator[None]:
-    """More addresses for a machine, on lo, for a while."""
-    _each_address(lab, machine, "add", addresses)
+def two_addresses_on(lab: Machines, machine: str) -> Iterator[list[str]]:
+    """Two more addresses for a machine, on lo, for a while."""
+    taken: list[str] = []
     try:
-        yield
+        for address in SPARE_ADDRESSES:
+            if len(taken) < 2 and _on_lo(lab, machine, "add", address):
+                taken.append(address)
+        yield taken
     finally:
-        _each_address(lab, machine, "del", addresses)
+        for address in taken:
+            _on_lo(lab, machine, "del", address)
 
 
-def _each_address(lab: Machines, machine: str, verb: str, addresses: Sequence[str]) -> None:
-    for address in addresses:
-        done = lab.run(machine, ["ip", "address", verb, f"{address}/32", "dev", "lo"])
-        if done.returncode:
-            raise LabError(f"{machine}: {address} cannot be {verb}ed: {done.stderr.strip()}")
+def _on_lo(lab: Machines, machine: str, verb: str, address: str) -> bool:
+    """False if somebody has it already: another prober."""
+    done = lab.run(machine, ["ip", "address", verb, f"{address}/32", "dev", "lo"])
+    if done.returncode and EXISTS not in done.stderr:
+        raise LabError(f"{machine}: ip address {verb} {address}: {done.stderr.strip()}")
+    return not done.returncode
