@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,9 +191,11 @@ def test_a_slow_relay_costs_the_oldest_packets_and_never_the_connection(
     client = Client(loop, relay.node(), authority.ca)
     client.wait_for(RelayUp)
     sends = 0
-    while client.connection.outbox.drops is None:  # the loop does not run: nothing is flushed
+    relay.process.send_signal(signal.SIGSTOP)
+    while client.connection.outbox.drops is None:
         client.connection.send_packets(client.public, [sends.to_bytes(4, "big") + bytes(60_000)])
         sends += 1
+    relay.process.send_signal(signal.SIGCONT)
     received: list[int] = []
     while not received or received[-1] != sends - 1:
         received += [int.from_bytes(p[:4], "big") for p in client.wait_for(PacketsReceived).packets]
