@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -178,34 +173,6 @@ def test_the_machines_own_network_is_never_touched(up: Up) -> None:
     assert machine_links() == before
     lab.down()
     assert machine_links() == before
-
-
-@pytest.fixture
-def nobody() -> Iterator[list[str]]:
-    """What makes a Python run as a user without rights, if this machine lets it have a lab."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    home = tempfile.mkdtemp(prefix="nobody-", dir="/tmp")
-    os.chown(home, 65534, 65534)
-    try:
-        become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env"]
-        become += [f"PUNCHLAB_STATE={home}/state", f"PYTHONPATH={sysconfig.get_path('purelib')}"]
-        yield [*become, _python_for(become)]
-    finally:
-        shutil.rmtree(home)
-
-
-def _python_for(become: list[str]) -> str:
-    """A Python that this user may run: ours may be in somebody's closed home."""
-    seen = ""
-    for python in (sys.executable, "/usr/bin/python3"):
-        look = [*become, python, "-m", "lab.world.preflight", "--json"]
-        done = subprocess.run(look, cwd=HERE, capture_output=True, text=True, check=False)
-        can = {one["name"]: one["ok"] for one in json.loads(done.stdout or "[]")}
-        if can.get("user namespaces"):
-            return python
-        seen += done.stdout + done.stderr
-    pytest.skip(f"no user namespaces for others here: {seen}")
 
 
 def test_a_user_without_rights_can_do_it_all(nobody: list[str]) -> None:
