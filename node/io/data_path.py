@@ -1,0 +1,33 @@
+"""Which of the ways through the data path this process can go: C, numpy, or plain Python.
+
+Chosen once data flows, because numpy takes 90 ms to import and a node has to be at its relay by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from node.core.coalesce import TunFeatures
+from node.core.segments import PlainSegments, Segments
+
+WAYS = ("c", "numpy", "plain")
+
+
+def fastest(mtu: int, features: TunFeatures, ways: tuple[str, ...] = WAYS) -> Segments:
+    """The first of these that is there; its `name` says which it is."""
+    for way in ways:
+        with contextlib.suppress(ImportError):
+            return _way(way, mtu, features)
+    return PlainSegments(mtu, features)
+
+
+def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
+    if way == "c":
+        from node.accel.segments import AcceleratedSegments
+
+        return AcceleratedSegments(mtu, features)
+    if way == "numpy":
+        from node.core.numpy_segments import NumpySegments
+
+        return NumpySegments(mtu, features)
+    return PlainSegments(mtu, features)

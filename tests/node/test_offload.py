@@ -1,0 +1,110 @@
+"""Batches through real sockets: what the kernel does at once is what it would do one by one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from node.core.coalesce import NO_OFFLOAD, TunFeatures
+from node.core.rows import MAX_SEND, Rows, per_send
+from node.io.data_path import fastest
+from node.io.offload import ORDINARY, BatchSocket, SuperPacketReader, segments_for
+from node.wire.virtio import GSO_TCPV4, GSO_UDP, VirtioHeader, pack_virtio
+
+Pair = tuple[BatchSocket, BatchSocket, tuple[str, int]]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with near, far:
+        for each in (near, far):
+            each.bind(("127.0.0.1", 0))
+        far.settimeout(5)
+        yield BatchSocket(near), BatchSocket(far), far.getsockname()
+
+
+def batch(count: int, size: int, last: int) -> Rows:
+    buffer = bytearray(b"".join(bytes([i]) * size for i in range(count)))
+    return Rows(buffer, 0, (count - 1) * size + last, size)
+
+
+def arrived(far: BatchSocket, count: int) -> list[bytes]:
+    out: list[bytes] = []
+    while len(out) < count:
+        received = far.receive()
+        assert received is not None
+        out += [bytes(datagram) for datagram in received[0].datagrams()]
+    return out
+
+
+@pytest.mark.parametrize(("count", "last"), [(1, 1452), (2, 1452), (45, 1452), (45, 32)])
+def test_a_batch_arrives_as_the_same_datagrams(pair: Pair, count: int, last: int) -> None:
+    near, far, address = pair
+    rows = batch(count, 1452, last)
+    near.send(rows, address)
+    assert arrived(far, count) == [bytes(datagram) for datagram in rows.datagrams()]
+
+
+def test_without_udp_segment_the_datagrams_go_singly(pair: Pair) -> None:
+    near, far, address = pair
+    near.segments = False
+    rows = batch(20, 1452, 700)
+    near.send(rows, address)
+    assert arrived(far, 20) == [bytes(datagram) for datagram in rows.datagrams()]
+
+
+def test_nothing_waiting_is_no_error() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as idle:
+        idle.bind(("127.0.0.1", 0))
+        assert BatchSocket(idle).receive() is None
+
+
+def test_a_link_cuts_no_more_segments_than_one_send_takes() -> None:
+    assert segments_for(1420) == per_send(1452) == 45
+    assert 45 * 1452 <= MAX_SEND < 65536 - 14 - 40 - 8  # Ethernet, IPv6 and UDP headers
+
+
+@pytest.fixture
+def tun() -> Iterator[tuple[socket.socket, int]]:
+    """A socket that keeps packets apart stands in for the device's descriptor."""
+    outside, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with outside, inside:
+        os.set_blocking(inside.fileno(), False)
+        yield outside, inside.fileno()
+
+
+def test_ordinary_packets_are_gathered_and_super_packets_stand_alone(
+    tun: tuple[socket.socket, int],
+) -> None:
+    outside, fd = tun
+    kinds = [0, 0, GSO_TCPV4, GSO_UDP, 0]
+    for i, kind in enumerate(kinds):
+        outside.send(pack_virtio(VirtioHeader(gso_type=kind)) + bytes([i]) * 99)
+
+    seen = [
+        [(packet.header.gso_type, bytes(packet.packet[:1])) for packet in run]
+        for run in SuperPacketReader(fd, TunFeatures()).read(budget=10)
+    ]
+
+    assert seen == [[(0, b"\0"), (0, b"\1")], [(1, b"\2")], [(5, b"\3")], [(0, b"\4")]]
+
+
+def test_a_budget_leaves_the_rest_for_the_next_turn(tun: tuple[socket.socket, int]) -> None:
+    outside, fd = tun
+    for _ in range(ORDINARY + 5):
+        outside.send(b"plain packet")
+    reader = SuperPacketReader(fd, NO_OFFLOAD)
+
+    assert [len(run) for run in reader.read(budget=1)] == [ORDINARY]
+    assert [len(run) for run in reader.read(budget=1)] == [5]
+    assert list(reader.read(budget=1)) == []
+
+
+def test_the_first_way_that_is_there_is_taken() -> None:
+    assert fastest(1280, NO_OFFLOAD, ("plain", "numpy")).name == "plain"
+    assert fastest(1280, NO_OFFLOAD, ("numpy", "plain")).name.startswith("numpy with ")
+    assert fastest(1280, NO_OFFLOAD).name.split()[0] in ("c", "numpy")
