@@ -32,8 +32,8 @@ def parse_head(data: bytes) -> tuple[int, dict[str, str], int] | None:
         if len(data) > LARGEST_HEAD:
             raise Malformed("http: a head without end")
         return None
-    first, *lines = data[: end.start()].splitlines()
-    status = STATUS.fullmatch(first)
+    first, *lines = data[: end.start()].split(b"\n")
+    status = STATUS.fullmatch(first.removesuffix(b"\r"))
     if status is None:
         raise Malformed("http: the first line is no status")
     headers = {}
