@@ -35,6 +35,7 @@ class NatPmp:
         self._mapped: natpmp.MapAnswer | None = None
 
     def search(self) -> list[Send]:
+        self._asked = None  # what was not answered by now is given up
         return [self._send(natpmp.address_request())]
 
     def ask(self, wanted: Endpoint | None, lifetime: int) -> list[Send]:
@@ -110,6 +111,7 @@ class Pcp:
         self._last = Endpoint("0.0.0.0", place.own.port)
 
     def search(self) -> list[Send]:
+        self._asked = None
         return [self._send(pcp.announce_request(self._place.own.address))]
 
     def ask(self, wanted: Endpoint | None, lifetime: int) -> list[Send]:
