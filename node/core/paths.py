@@ -51,13 +51,14 @@ __all__ = [
 
 SESSION_ACTIVE = 45.0  # s after the last data sent: then nobody needs the path any longer
 PING_TIMEOUT = 5.0  # s; a pong that late is of no use
+PONG_LATE = 2.0  # s; such a pong tells of a process that stood still, not of a path's length
+ASLEEP = 0.5  # s that a tick comes late: then we were the one that stood still
 CALL_GAP = 5.0  # s between call-me-maybes, which cost the relay as much as a packet of data
 PEER_LOOKS = 5.0  # s that we help a peer which looks for us, though we have nothing to send
 VOLLEY_REST = 20.0  # s; a call-me-maybe restarts the volley no oftener than that
 FIRST_UPGRADE = 2.0  # s after a direct path was found: the better ones' pings may have been lost
 UPGRADE = 60.0  # s between looks for a better one
 GOOD_ENOUGH = 0.005  # s of latency; no search improves on that
-CROSSED = 0.02  # s; the peer's ping comes so soon after ours that it is no answer to it
 RETRY_FAILED = 1.0  # s after the system refused to send somewhere
 PINGS_PER_SECOND, PING_BURST = 20, 40  # to one peer, whatever it claims to be its endpoints
 TXIDS_REMEMBERED = 64
@@ -117,10 +118,8 @@ class Paths:
         candidate = self._candidates.learn(source, now)
         if self._live is None:
             self._helping_until = max(self._helping_until, now + PEER_LOOKS)
-        if candidate is not None and (self._live is None or not self._live.answers(now)):
-            crossed = candidate.pinged_at is not None and now < candidate.pinged_at + CROSSED
-            if not crossed and self._pace.take(now):
-                outputs.append(self._ping(candidate, now))  # the way is open this very moment
+        if candidate is not None and not self._answers(now) and self._pace.take(now):
+            outputs.append(self._ping(candidate, now))  # the way is open this very moment
         return outputs + self._run(now)
 
     def receive_pong(self, txid: bytes, now: float, via_relay: bool = False) -> list[Output]:
@@ -131,6 +130,10 @@ class Paths:
             return []
         del self._pings[txid]
         latency = now - sent_at
+        if latency > PONG_LATE or self._overslept(now):
+            self.counters["pong too late"] += 1
+            candidate.wanted = True  # somebody is there: a ping at once tells how far away
+            return self._run(now)
         candidate.ponged(latency, now)
         outputs: list[Output] = []
         if self._live is not None and self.path == Direct(candidate.endpoint):
@@ -207,6 +210,8 @@ class Paths:
         return self._run(now) if was_active else self._search(now)
 
     def tick(self, now: float) -> list[Output]:
+        if self._overslept(now):
+            self._pings.clear()  # their pongs have waited as long as we have slept
         return self._run(now)
 
     def trusted(self, now: float) -> bool:
@@ -275,6 +280,13 @@ class Paths:
 
     def _awake(self, now: float) -> bool:
         return now < self._active_until or now < self._helping_until
+
+    def _answers(self, now: float) -> bool:
+        return self._live is not None and self._live.answers(now)
+
+    def _overslept(self, now: float) -> bool:
+        """What comes in now has waited for us, who knows how long."""
+        return self.deadline is not None and now > self.deadline + ASLEEP
 
     def _searching(self, now: float) -> bool:
         return self._awake(now) and (self._live is None or self._live.expired(now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +131,36 @@ def test_a_pong_after_five_seconds_is_too_late() -> None:
     assert paths.receive_pong(ping.txid, 15.1) == []
 
 
+def test_a_pong_of_a_peer_that_stood_still_is_no_measure_of_the_path() -> None:
+    paths = new_paths()
+    paths.add_candidates([BOB], 10.0)
+    [ping] = pings(paths.data_sent(10.0)[1])
+    assert ticks(paths, until=13.8)
+    assert paths.path == Relayed()
+    [again] = pings(paths.receive_pong(ping.txid, 13.9))
+    paths.receive_pong(again.txid, 13.92)
+    assert str(paths.path) == str(BOB)
+    assert round(paths.rtt or 0, 3) == 0.02
+
+
+@pytest.mark.parametrize("slept", [0.8, 3.9])
+@pytest.mark.parametrize("tick_first", [True, False])
+def test_a_pong_that_waited_while_we_slept_is_no_measure_either(
+    slept: float, tick_first: bool
+) -> None:
+    paths = new_paths()
+    paths.add_candidates([BOB], 10.0)
+    [ping] = pings(paths.data_sent(10.0)[1])
+    awake = 10.0 + slept
+    outputs = paths.tick(awake) if tick_first else []
+    outputs += paths.receive_pong(ping.txid, awake)
+    assert paths.path == Relayed()
+    [again] = pings(outputs)
+    paths.receive_pong(again.txid, awake + 0.02)
+    assert str(paths.path) == str(BOB)
+    assert round(paths.rtt or 0, 3) == 0.02
+
+
 def test_data_received_makes_no_path() -> None:
     paths = new_paths()
     paths.add_candidates([BOB], 10.0)
@@ -151,11 +182,14 @@ def test_the_same_ping_twice_is_answered_once() -> None:
     assert paths.receive_ping(PEER_TXID, BOB, 10.1) == []
 
 
-def test_pings_that_cross_do_not_multiply() -> None:
+def test_a_ping_is_pinged_back_even_if_ours_is_on_its_way_for_that_may_have_come_too_early() -> (
+    None
+):
     paths = new_paths()
     paths.add_candidates([BOB], 10.0)
     paths.data_sent(10.0)
-    assert paths.receive_ping(PEER_TXID, BOB, 10.01) == [SendPong(BOB, PEER_TXID)]
+    [pong, ping] = paths.receive_ping(PEER_TXID, BOB, 10.001)
+    assert (pong, pinged([ping])) == (SendPong(BOB, PEER_TXID), [BOB])
 
 
 def test_a_call_me_maybe_pings_all_that_it_names_at_once() -> None:

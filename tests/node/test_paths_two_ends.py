@@ -24,6 +24,17 @@ def test_two_homes_move_from_relay_to_direct_within_the_first_volley() -> None:
     assert pair.send(pair.alice).relay is False
 
 
+@pytest.mark.parametrize("round_trip", [0.0002, 0.001, 0.005, 0.015, 0.04, 0.3])
+def test_both_ends_are_direct_after_two_relay_and_two_direct_round_trips(round_trip: float) -> None:
+    pair = Pair()
+    pair.direct_delay, pair.relay_delay = round_trip / 2, round_trip
+    pair.send(pair.alice)
+    pair.run(4 * round_trip)
+    assert (pair.alice.kinds, pair.bob.kinds) == (["relay", "direct"], ["relay", "direct"])
+    for end in (pair.alice, pair.bob):
+        assert len(end.pings) <= 4 + 2 * (round_trip > 0.1)
+
+
 def test_only_one_end_has_anything_to_say_and_both_find_the_path() -> None:
     pair = Pair()
     pair.send_every(0.1, 2.0, ends=(pair.alice,))

@@ -96,6 +96,7 @@ class Pair:
         self.bob = self._end("bob", bob or Nat("203.0.113.20"), 1 << 40)
         self.cut: set[str] = set()  # whose direct datagrams are lost
         self.relay_cut = False
+        self.direct_delay, self.relay_delay = DIRECT_DELAY, RELAY_DELAY
         self.swallows_data = False  # on the direct way, and lets disco pass
         self.loses: Callable[[], bool] = lambda: False
         self._order = itertools.count()
@@ -213,7 +214,7 @@ class Pair:
         peer = self.other(end)
         if end.name in self.cut or to.address != peer.nat.address or self.loses():
             return
-        self._later(DIRECT_DELAY, lambda: self._through(peer, source, to, arrive))
+        self._later(self.direct_delay, lambda: self._through(peer, source, to, arrive))
 
     def _through(
         self, peer: End, source: Endpoint, to: Endpoint, arrive: Callable[[Endpoint], None]
@@ -223,7 +224,7 @@ class Pair:
 
     def _relayed(self, arrive: Callable[[], None]) -> None:
         if not self.relay_cut:
-            self._later(RELAY_DELAY, arrive)
+            self._later(self.relay_delay, arrive)
 
     def _later(self, delay: float, call: Callable[[], None]) -> None:
         heapq.heappush(self._arrivals, (self.now + delay, next(self._order), call))
