@@ -1,0 +1,182 @@
+"""A router that maps a port on request, with a real miniupnpd on it, and what that is worth.
+
+node-a -- home-a (symmetric, maps ports) --+
+                                           +-- internet -- nyc (DERP), prober
+node-b -- home-b (symmetric) --------------+
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from lab import watching
+from lab.pytest_plugin import Net, NoReply, StartLab
+from lab.world.programs import find
+
+pytestmark = pytest.mark.skipif(
+    find("miniupnpd") is None,
+    reason="no miniupnpd: apt-get install -y --no-install-recommends miniupnpd-nftables",
+)
+
+PROTOCOLS = "router.home-a.port_mapping"
+EXTERNAL = "44.12.0.10:41641"
+CARRIER = {
+    "router.isp.nat": "port-restricted-cone",
+    "router.home-a.upstream": "isp",
+}
+THIRD_NODE = {
+    "host.node-c.on": "home-a",
+    "host.node-c.runs": "node",
+    "host.node-c.overlay": "100.64.3.30",
+}
+SEND = "import socket,sys; socket.socket(2, 2).sendto(b'x', (sys.argv[1], int(sys.argv[2])))"
+
+
+@pytest.mark.parametrize("protocol", ["nat-pmp", "pcp", "upnp"])
+def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) -> None:
+    net = lab("port-mapped", set={PROTOCOLS: [protocol]})
+    a, b = net.node("node-a"), net.node("node-b")
+    mapping = wait_for_mapping(net, "node-a")
+    assert (mapping["protocol"], mapping["external"]) == (protocol, EXTERNAL)
+
+    echoes = a.stream(b, count=200, interval=0.01).finish()
+
+    assert (echoes.lost, echoes.duplicated) == (0, 0)
+    assert b.path_history(a) == ["relay", "direct"]
+    assert b.path_events(a)[-1]["via"] == EXTERNAL
+    net.unplug("nyc")  # what the nodes claim, the lab proves
+    a.ping(b)
+    b.ping(a)
+
+
+def test_without_a_mapping_the_same_pair_stays_on_the_relay(lab: StartLab) -> None:
+    net = lab("port-mapped", set={PROTOCOLS: []})
+    a, b = net.node("node-a"), net.node("node-b")
+
+    echoes = a.stream(b, count=300, interval=0.01).finish()
+
+    assert (echoes.lost, echoes.duplicated) == (0, 0)
+    assert a.path_history(b) == b.path_history(a) == ["relay"]
+    assert mappings(net, "node-a") == []  # a router that is silent is no news
+    net.unplug("nyc")
+    with pytest.raises(NoReply):
+        a.ping(b)
+
+
+def test_behind_a_carrier_s_nat_the_router_refuses_in_words(lab: StartLab) -> None:
+    net = lab("port-mapped", set=CARRIER)
+    a, b = net.node("node-a"), net.node("node-b")
+
+    refused = wait_for_mapping(net, "node-a")
+    a.stream(b, count=200, interval=0.01).finish()
+
+    assert refused["external"] is None
+    assert refused["why"] == "the router has no address on the internet itself"
+    assert a.path_history(b) == ["relay"]
+    assert router_maps(net) == []
+
+
+def test_anybody_outside_reaches_a_mapped_port_and_no_other(lab: StartLab) -> None:
+    net = lab("port-mapped")
+    wait_for_mapping(net, "node-a")
+    inside = net.lab.popen(
+        "node-a",
+        ["tcpdump", "-i", "eth0", "-n", "--immediate-mode", "-c1", "udp and src host 192.0.2.10"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert inside.stderr is not None
+    assert any("listening on" in line for line in inside.stderr)
+
+    for port in ("41642", "41641"):  # the first that comes through is told
+        net.run("prober", "python3", "-c", SEND, "44.12.0.10", port)
+
+    seen, _ = inside.communicate(timeout=10)
+    assert "192.168.1.10.41641: UDP" in seen
+
+
+def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab) -> None:
+    net = lab("port-mapped", set=THIRD_NODE)
+    a, b, c = (net.node(name) for name in ("node-a", "node-b", "node-c"))
+    externals = [wait_for_mapping(net, name)["external"] for name in ("node-a", "node-c")]
+    assert len(set(externals)) == 2
+    assert EXTERNAL in externals  # and the other's external port is not its own
+
+    for each, external in zip((a, c), externals, strict=True):
+        each.stream(b, count=100, interval=0.01).finish()
+        assert b.path_events(each)[-1]["via"] == external
+
+
+def test_a_lease_is_renewed_before_it_ends_and_not_by_a_frozen_node(lab: StartLab) -> None:
+    net = lab("port-mapped", set={"host.node-a.args": ["--port-mapping", "2"]})
+    wait_for_mapping(net, "node-a")
+    a, b = net.node("node-a"), net.node("node-b")
+
+    a.stream(b, count=350, interval=0.01).finish()  # more than a lease and a half
+    assert router_maps(net) == ["41641 -> 192.168.1.10:41641"]
+    assert len(mappings(net, "node-a")) == 1
+
+    net.lab.daemon("node-a", "freeze")
+    wait_until_router_maps(net, [])
+
+
+@pytest.mark.parametrize("protocol", ["nat-pmp", "pcp", "upnp"])
+def test_a_node_that_stops_gives_its_port_back(lab: StartLab, protocol: str) -> None:
+    net = lab("port-mapped", set={PROTOCOLS: [protocol]})
+    wait_for_mapping(net, "node-a")
+    assert router_maps(net) == ["41641 -> 192.168.1.10:41641"]
+
+    net.lab.daemon("node-a", "stop")
+    wait_until_router_maps(net, [])
+
+
+def test_a_router_that_restarts_is_asked_again_at_once(lab: StartLab) -> None:
+    net = lab("port-mapped")
+    wait_for_mapping(net, "node-a")
+
+    net.lab.daemon("home-a", "stop")
+    net.run("home-a", "nft", "flush", "chain", "inet", "portmap", "prerouting_miniupnpd")
+    net.run("home-a", "nft", "flush", "chain", "inet", "portmap", "miniupnpd")
+    assert router_maps(net) == []
+    net.lab.daemon("home-a", "start")
+
+    wait_until_router_maps(net, ["41641 -> 192.168.1.10:41641"])
+    assert len(mappings(net, "node-a")) == 1
+
+
+# --- what the tests are made of ---
+
+
+def mappings(net: Net, host: str) -> list[dict[str, Any]]:
+    return [each for each in net.lab.events() if is_mapping(each, host)]
+
+
+def wait_for_mapping(net: Net, host: str, within: float = 15) -> dict[str, Any]:
+    """The first thing that a node learns of its router: a mapped port, or a refusal."""
+    for event in watching.follow(net.lab.folder, within):
+        if is_mapping(event, host):
+            return event
+    raise AssertionError(f"{host}'s router neither mapped a port nor refused to")
+
+
+def is_mapping(event: dict[str, Any], host: str) -> bool:
+    return (event["event"], event["host"]) == ("port_mapping", host)
+
+
+def router_maps(net: Net) -> list[str]:
+    """What home-a really translates, as its kernel has it."""
+    chain = ["inet", "portmap", "prerouting_miniupnpd"]
+    text = net.run("home-a", "nft", "list", "chain", *chain).stdout
+    return [f"{port} -> {to}" for port, to in re.findall(r"dport (\d+) dnat ip to (\S+)", text)]
+
+
+def wait_until_router_maps(net: Net, wanted: list[str], within: float = 15) -> None:
+    until = time.monotonic() + within
+    while (now := router_maps(net)) != wanted:
+        assert time.monotonic() < until, f"home-a maps {now}, not {wanted}"
