@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab import watching
+from lab.model import topology
 from lab.pytest_plugin import Net, NoReply, StartLab
 from lab.world.programs import find
 
@@ -25,15 +27,16 @@ pytestmark = pytest.mark.skipif(
 
 PROTOCOLS = "router.home-a.port_mapping"
 EXTERNAL = "44.12.0.10:41641"
-CARRIER = {
-    "router.isp.nat": "port-restricted-cone",
-    "router.home-a.upstream": "isp",
-}
-THIRD_NODE = {
-    "host.node-c.on": "home-a",
-    "host.node-c.runs": "node",
-    "host.node-c.overlay": "100.64.3.30",
-}
+CARRIER = """
+[router.isp]
+nat = "port-restricted-cone"
+"""
+THIRD_NODE = """
+[host.node-c]
+on = "home-a"
+runs = "node"
+overlay = "100.64.3.30"
+"""
 SEND = "import socket,sys; socket.socket(2, 2).sendto(b'x', (sys.argv[1], int(sys.argv[2])))"
 
 
@@ -68,8 +71,8 @@ def test_without_a_mapping_the_same_pair_stays_on_the_relay(lab: StartLab) -> No
         a.ping(b)
 
 
-def test_behind_a_carrier_s_nat_the_router_refuses_in_words(lab: StartLab) -> None:
-    net = lab("port-mapped", set=CARRIER)
+def test_behind_a_carrier_s_nat_the_router_refuses_in_words(lab: StartLab, tmp_path: Path) -> None:
+    net = lab(port_mapped_and(CARRIER, tmp_path), set={"router.home-a.upstream": "isp"})
     a, b = net.node("node-a"), net.node("node-b")
 
     refused = wait_for_mapping(net, "node-a")
@@ -101,8 +104,8 @@ def test_anybody_outside_reaches_a_mapped_port_and_no_other(lab: StartLab) -> No
     assert "192.168.1.10.41641: UDP" in seen
 
 
-def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab) -> None:
-    net = lab("port-mapped", set=THIRD_NODE)
+def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab, tmp_path: Path) -> None:
+    net = lab(port_mapped_and(THIRD_NODE, tmp_path))
     a, b, c = (net.node(name) for name in ("node-a", "node-b", "node-c"))
     externals = [wait_for_mapping(net, name)["external"] for name in ("node-a", "node-c")]
     assert len(set(externals)) == 2
@@ -151,6 +154,13 @@ def test_a_router_that_restarts_is_asked_again_at_once(lab: StartLab) -> None:
 
 
 # --- what the tests are made of ---
+
+
+def port_mapped_and(more: str, folder: Path) -> str:
+    """The topology with further machines."""
+    file = folder / "more.toml"
+    file.write_text((topology.folder() / "port-mapped.toml").read_text() + more)
+    return str(file)
 
 
 def mappings(net: Net, host: str) -> list[dict[str, Any]]:
