@@ -2,6 +2,8 @@
 
     GET /derp, Upgrade: DERP        101 and the server's key, then frames both ways
     ... with Derp-Fast-Start: 1     no HTTP answer at all: frames at once
+    ... Upgrade: websocket          101, then frames in binary WebSocket messages (RFC 6455), if the
+                                    subprotocol `derp` is asked for; else an old client, as above
     GET /derp without Upgrade       426
     /derp/probe, /derp/latency-check, /generate_204, /, /robots.txt
 
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.keys import NodePublic
+from node.wire import websocket
 from node.wire.derp_login import PROTOCOL_VERSION
 
 REQUEST_TIMEOUT = 30.0  # seconds for TLS and the whole request together
@@ -51,6 +54,12 @@ class Request:
     @property
     def fast_start(self) -> bool:
         return self.headers.get("derp-fast-start") == "1"
+
+    @property
+    def wants_websocket(self) -> bool:
+        asked = self.headers.get("sec-websocket-protocol", "").split(",")
+        is_websocket = self.headers.get("upgrade", "").lower() == "websocket"
+        return is_websocket and websocket.SUBPROTOCOL in [each.strip() for each in asked]
 
 
 def parse_request(head: bytes) -> Request:
@@ -93,11 +102,27 @@ def switching_protocols(key: NodePublic) -> bytes:
     ).encode()
 
 
+def switching_to_websocket(request: Request) -> bytes:
+    """RFC 6455 §4.2.2. Raises BadRequest."""
+    key = request.headers.get("sec-websocket-key", "")
+    if request.headers.get("sec-websocket-version") != websocket.VERSION or not websocket.is_key(
+        key
+    ):
+        raise BadRequest(400)
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\n"
+        "Upgrade: websocket\r\n"
+        "Connection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {websocket.accept_key(key)}\r\n"
+        f"Sec-WebSocket-Protocol: {websocket.SUBPROTOCOL}\r\n\r\n"
+    ).encode()
+
+
 def wants_upgrade(request: Request) -> bool:
     return (
         request.path == "/derp"
         and request.method == "GET"
-        and request.headers.get("upgrade", "").lower() == "derp"
+        and request.headers.get("upgrade", "").lower() in ("derp", "websocket")
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from node.core.rate_limit import Meter
 from node.core.relay_outbox import Outbox
 from node.core.token_bucket import TokenBucket
 from node.keys import NodePublic
@@ -24,8 +25,8 @@ class Link:
     """Few and small fields: thousands of these sit idle."""
 
     __slots__ = (
-        "heard", "ideal", "keepalive", "key", "mesh", "not_here", "outbox", "phase", "preferred",
-        "prober", "raw_key", "skip", "source", "timer", "watches",
+        "heard", "ideal", "keepalive", "key", "mesh", "meter", "not_here", "outbox", "phase",
+        "preferred", "prober", "raw_key", "skip", "source", "timer", "watches",
     )  # fmt: skip
 
     def __init__(self, source: Endpoint) -> None:
@@ -41,6 +42,7 @@ class Link:
         self.skip = 0  # bytes of an unknown frame still to come
         self.heard: set[bytes] = set()  # whose packets this connection was given
         self.not_here: TokenBucket | None = None
+        self.meter: Meter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,21 @@ class Send:
 
     link: Link
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMessages:
+    """From here on, after what was sent, all bytes both ways are in WebSocket messages."""
+
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """This client sent more than its share: read nothing of it until then."""
+
+    link: Link
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +110,6 @@ class ClientGone:
     peer: NodePublic
 
 
-Output = Send | Relay | Forward | Close | Verify | ClientConnected | ClientGone
+Output = (
+    Send | FrameMessages | Pause | Relay | Forward | Close | Verify | ClientConnected | ClientGone
+)

@@ -13,7 +13,8 @@ COUNTERS = (
     "unknown_frames", "home_moves_in", "home_moves_out", "got_ping", "sent_pong",
     "peer_gone_disconnected_frames", "peer_gone_not_here_frames", "packets_forwarded_in",
     "packets_forwarded_out", "sclient_write_timeouts", "counter_total_dup_client_conns",
-    "malformed", "not_admitted", "http_answers",
+    "malformed", "not_admitted", "http_answers", "accept_errors", "accepts_over_limit",
+    "rate_limited", "tls_failures", "websocket_accepts",
 )  # fmt: skip
 
 

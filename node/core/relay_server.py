@@ -14,26 +14,29 @@ the region; one that sends disco to an unknown key is told so, 3 times and then 
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection
 from hmac import compare_digest
 
-from node.core import http_upgrade, relay_metrics
+from node.core import http_upgrade, relay_entrance, relay_metrics
+from node.core.rate_limit import Meter, RateLimit
 from node.core.relay_link import (
     ClientConnected,
     ClientGone,
     Close,
     Link,
     Output,
+    Pause,
     Phase,
     Send,
     Verify,
 )
+from node.core.relay_mesh import RelayMesh, need_mesh, present
 from node.core.relay_outbox import MESH_WRITE_TIMEOUT
 from node.core.relay_registry import Registry
 from node.core.relay_switch import Switch, gather
+from node.core.relay_timers import RelayTimers
+from node.core.token_bucket import TokenBucket
 from node.keys import KEY_SIZE, NodePrivate, NodePublic
 from node.wire import derp, derp_login
 from node.wire.derp import HEADER, HEADER_SIZE
@@ -64,9 +67,14 @@ class RelayServer:
         mesh_key: bytes | None = None,
         allowed: Collection[NodePublic] | None = None,
         verify_outside: bool = False,
+        rate_limit: RateLimit | None = None,
+        accepts: tuple[float, float] | None = None,
     ) -> None:
+        """`accepts`: new connections a second, and at once."""
         self.key = private.public
         self.allowed = allowed  # None: everybody
+        self.rate_limit = rate_limit
+        self._accepts = TokenBucket(*accepts, now=float("-inf")) if accepts else None
         self.registry = Registry()
         self.links: set[Link] = set()
         self._private, self._random = private, random
@@ -74,16 +82,23 @@ class RelayServer:
         self._switch = Switch(self.registry)
         self.counters: Counter[str] = self._switch.counters
         self.drops: Counter[tuple[str, str]] = self._switch.drops
-        self._timers: list[tuple[float, int, Link]] = []
-        self._order = itertools.count()
+        self.mesh = RelayMesh(self.registry, self.counters)
+        self._timers = RelayTimers()
 
     # --- connections come and go ---
+
+    def may_accept(self, now: float) -> bool:
+        """Whether one more connection is within the limit; one that is not is closed at once."""
+        if self._accepts is None or self._accepts.take(1, now):
+            return True
+        self.counters["accepts_over_limit"] += 1
+        return False
 
     def accept(self, source: Endpoint, now: float) -> Link:
         link = Link(source)
         self.links.add(link)
         self.counters["accepts"] += 1
-        self._set_timer(link, now + http_upgrade.REQUEST_TIMEOUT)
+        self._timers.set(link, now + http_upgrade.REQUEST_TIMEOUT)
         return link
 
     def lost(self, link: Link, why: str, now: float) -> list[Output]:
@@ -118,60 +133,57 @@ class RelayServer:
             if link.phase is Phase.HTTP:
                 used = self._receive_request(link, buffer, end, outputs, now)
             if link.phase is Phase.AUTH:
-                used = self._receive_client_info(link, buffer, used, end, outputs, now)
+                info = relay_entrance.read_client_info(buffer, used, end, self._private)
+                if info is not None:
+                    key, details, used = info
+                    self._login(link, key, details, outputs, now)
             if link.phase is Phase.UP:
                 used = self._receive_frames(link, buffer, used, end, runs, outputs, now)
         except Malformed as problem:
             self.counters["malformed"] += 1
             self._close(link, str(problem), outputs)
+        if link.phase is Phase.UP and not link.mesh and self.rate_limit is not None:
+            self._meter(link, self.rate_limit, used, outputs, now)
         if runs:  # the packets first: none may come after the news that its sender is gone
             outputs[:0] = gather(runs, memoryview(buffer))
         return (end if link.phase is Phase.GONE else used), outputs
 
+    def _meter(
+        self, link: Link, limit: RateLimit, size: int, outputs: list[Output], now: float
+    ) -> None:
+        if link.meter is None or link.meter.limit is not limit:
+            link.meter = Meter(limit, now)
+        until = link.meter.spend(size, now)
+        if until > now:
+            self.counters["rate_limited"] += 1
+            outputs.append(Pause(link, until))
+
     def _receive_request(
         self, link: Link, buffer: bytearray, end: int, outputs: list[Output], now: float
     ) -> int:
-        blank = buffer.find(b"\r\n\r\n", 0, end)
-        if blank < 0 and end < http_upgrade.MAX_REQUEST:
-            return 0
         try:
-            if blank < 0 or blank > http_upgrade.MAX_REQUEST:
-                raise http_upgrade.BadRequest(431)
-            request = http_upgrade.parse_request(bytes(buffer[:blank]))
+            found = relay_entrance.read_request(buffer, end)
+            if found is None:
+                return 0
+            request, stop = found
+            if http_upgrade.wants_upgrade(request):
+                outputs += relay_entrance.greet(link, request, end - stop, self.key)
+                link.ideal = "ideal-node" not in request.headers
+                link.phase = Phase.AUTH
+                self.counters["websocket_accepts"] += request.wants_websocket
+                self._timers.set(link, now + AUTH_TIMEOUT)
+                return stop
         except http_upgrade.BadRequest as bad:
             self._answer(link, http_upgrade.response(bad.status, f"{bad}\n"), outputs)
             return end
-        if not http_upgrade.wants_upgrade(request):
-            metrics = self.metrics() if link.source.address.startswith(_LOOPBACK) else None
-            self._answer(link, http_upgrade.answer(request, metrics), outputs)
-            return end
-        link.ideal = "ideal-node" not in request.headers
-        greeting = b"" if request.fast_start else http_upgrade.switching_protocols(self.key)
-        outputs.append(Send(link, greeting + derp.ServerKey(self.key).pack()))
-        link.phase = Phase.AUTH
-        self._set_timer(link, now + AUTH_TIMEOUT)
-        return blank + 4
+        metrics = self.metrics() if link.source.address.startswith(_LOOPBACK) else None
+        self._answer(link, http_upgrade.answer(request, metrics), outputs)
+        return end
 
     def _answer(self, link: Link, answer: bytes, outputs: list[Output]) -> None:
         self.counters["http_answers"] += 1
         outputs.append(Send(link, answer))
         self._close(link, "answered", outputs, flush=True)
-
-    def _receive_client_info(
-        self, link: Link, buffer: bytearray, at: int, end: int, outputs: list[Output], now: float
-    ) -> int:
-        if end - at < HEADER_SIZE:
-            return at
-        kind, length = HEADER.unpack_from(buffer, at)
-        if kind != derp.CLIENT_INFO or length > derp.MAX_CLIENT_INFO:
-            raise Malformed(f"login: frame {kind:02x} of {length} bytes instead of ClientInfo")
-        stop: int = at + HEADER_SIZE + length
-        if stop > end:
-            return at
-        info = derp.ClientInfo.parse(bytes(buffer[at + HEADER_SIZE : stop]))
-        box = derp_login.unseal(info.sealed, self._private, info.key)
-        self._login(link, info.key, derp_login.ClientDetails.parse(box), outputs, now)
-        return stop
 
     def _login(
         self, link: Link, key: NodePublic, details: derp_login.ClientDetails,
@@ -202,13 +214,12 @@ class RelayServer:
         link.phase = Phase.UP
         spread = int.from_bytes(self._random(2), "big") / 0x10000 * KEEPALIVE_SPREAD
         link.keepalive = KEEPALIVE + spread
-        self._set_timer(link, now + link.keepalive)
+        self._timers.set(link, now + link.keepalive)
         if self.registry.add(link):
             outputs.append(ClientConnected(link.key, link.source))
         else:
             self.counters["counter_total_dup_client_conns"] += 1
-        present = self._present(link)
-        outputs += [Send(watcher, present) for watcher in self.registry.watchers]
+        outputs += self.mesh.tell_watchers(present(link))
         details = derp_login.ServerDetails().pack()
         nonce = self._random(derp.NONCE_SIZE)
         sealed = derp_login.seal(details, nonce, self._private, link.key)
@@ -259,13 +270,13 @@ class RelayServer:
             case derp.NotePreferred(on):
                 self._note_preferred(link, on)
             case derp.ForwardPacket() as frame:
-                self._need_mesh(link, "ForwardPacket")
+                need_mesh(link, "ForwardPacket")
                 self._switch.forwarded(frame, outputs)
             case derp.WatchConns():
-                self._need_mesh(link, "WatchConns")
-                self._watch(link, outputs)
+                need_mesh(link, "WatchConns")
+                outputs += self.mesh.watch(link)
             case derp.ClosePeer(peer):
-                self._need_mesh(link, "ClosePeer")
+                need_mesh(link, "ClosePeer")
                 client = self.registry.clients.get(peer.raw)
                 for victim in list(client.links) if client else []:
                     self._close(victim, "closed by a relay of the mesh", outputs)
@@ -277,49 +288,17 @@ class RelayServer:
             link.preferred = on
             self.counters["home_moves_in" if on else "home_moves_out"] += 1
 
-    # --- the mesh ---
-
-    @staticmethod
-    def _need_mesh(link: Link, frame: str) -> None:
-        if not link.mesh:
-            raise Malformed(f"{frame}: from a client without the mesh key")
-
-    def _watch(self, link: Link, outputs: list[Output]) -> None:
-        if link.watches:
-            return
-        link.watches = True
-        self.registry.watchers[link] = None
-        outputs.append(Send(link, b"".join(map(self._present, self.registry.links()))))
-
-    def mesh_present(self, forwarder: Hashable, peer: NodePublic) -> None:
-        """Another relay says that it has this client."""
-        self.registry.add_forwarder(peer.raw, forwarder)
-
-    def mesh_gone(self, forwarder: Hashable, peer: NodePublic) -> list[Output]:
-        self.registry.remove_forwarder(peer.raw, forwarder)
-        return self._tell_gone(peer.raw)
-
-    def mesh_lost(self, forwarder: Hashable) -> list[Output]:
-        """The connection to another relay ended: nothing it said holds any more."""
-        outputs: list[Output] = []
-        for key in self.registry.keys_of(forwarder):
-            outputs += self.mesh_gone(forwarder, NodePublic(key))
-        return outputs
-
     # --- time ---
 
     @property
     def deadline(self) -> float | None:
-        while self._timers and not self._is_due(self._timers[0]):
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        return self._timers.deadline
 
     def tick(self, now: float) -> list[Output]:
         outputs: list[Output] = []
-        while (deadline := self.deadline) is not None and deadline <= now:
-            link = heapq.heappop(self._timers)[2]
+        while (link := self._timers.due(now)) is not None:
             if link.phase is Phase.UP:
-                self._set_timer(link, now + link.keepalive)
+                self._timers.set(link, now + link.keepalive)
                 if link.outbox.empty:  # else there is something on its way already
                     outputs.append(Send(link, derp.KeepAlive().pack()))
             else:
@@ -328,16 +307,6 @@ class RelayServer:
 
     def metrics(self) -> str:
         return relay_metrics.render(self.counters, self.drops, self.links, self.registry)
-
-    def _set_timer(self, link: Link, when: float) -> None:
-        link.timer = when
-        heapq.heappush(self._timers, (when, next(self._order), link))
-
-    @staticmethod
-    def _is_due(timer: tuple[float, int, Link]) -> bool:
-        """A timer that was set anew, or whose link is gone, stays in the heap until it comes up."""
-        when, _, link = timer
-        return link.timer == when and link.phase not in (Phase.GONE, Phase.VERIFY)
 
     # --- the end ---
 
@@ -358,23 +327,6 @@ class RelayServer:
     def _unregister(self, link: Link, outputs: list[Output]) -> None:
         assert link.key is not None
         if self.registry.remove(link):
-            gone = derp.PeerGone(link.key).pack()
-            outputs += [Send(watcher, gone) for watcher in self.registry.watchers]
-            outputs += self._tell_gone(link.raw_key)
+            outputs += self.mesh.tell_watchers(derp.PeerGone(link.key).pack())
+            outputs += self.mesh.tell_gone(link.raw_key)
             outputs.append(ClientGone(link.key))
-
-    def _tell_gone(self, key: bytes) -> list[Output]:
-        listeners = self.registry.take_listeners(key)
-        self.counters["peer_gone_disconnected_frames"] += len(listeners)
-        gone = derp.PeerGone(NodePublic(key)).pack()
-        return [Send(listener, gone) for listener in listeners]
-
-    @staticmethod
-    def _present(link: Link) -> bytes:
-        assert link.key is not None
-        flags = derp.PeerFlag.MESH_PEER if link.mesh else derp.PeerFlag.REGULAR
-        if link.prober:
-            flags |= derp.PeerFlag.PROBER
-        if not link.ideal:
-            flags |= derp.PeerFlag.NOT_IDEAL
-        return derp.PeerPresent(link.key, link.source, flags).pack()

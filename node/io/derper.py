@@ -25,6 +25,7 @@ from node.io.derper_settings import (
     Settings,
     allowed_keys,
     arguments,
+    rate_limit,
     settings_from,
 )
 from node.io.events import EventLog
@@ -48,6 +49,8 @@ class Derper:
             mesh_key=settings.mesh.key if settings.mesh else None,
             allowed=allowed_keys(settings.allow_keys),
             verify_outside=settings.verify_url is not None,
+            rate_limit=rate_limit(settings.rate_config),
+            accepts=settings.accepts,
         )
         self._loop, self._settings = loop, settings
         self._events = EventLog(loop, sys.stdout.fileno(), settings.hostname)
@@ -61,9 +64,11 @@ class Derper:
         self._mesh = self._join_mesh(settings.mesh) if settings.mesh else {}
 
     def reload(self) -> None:
-        """SIGHUP: the list of keys anew; a bad one changes nothing. Who is in stays in."""
+        """SIGHUP: keys and rates anew; a bad file changes nothing. Who is in stays in."""
         try:
-            self.server.allowed = allowed_keys(self._settings.allow_keys)
+            allowed = allowed_keys(self._settings.allow_keys)
+            self.server.rate_limit = rate_limit(self._settings.rate_config)
+            self.server.allowed = allowed
         except Refused as problem:
             print(f"derper: {problem}", file=sys.stderr)
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from node.core.rate_limit import BadRateLimit, RateLimit, parse_rate_limit
 from node.io import certificates
 from node.keys import BadKey, NodePrivate, NodePublic
 from node.wire.derp_login import parse_mesh_key
@@ -52,6 +53,8 @@ class Settings:
     allow_keys: Path | None = None
     verify_url: str | None = None
     fail_open: bool = True
+    rate_config: Path | None = None
+    accepts: tuple[float, float] | None = None
 
 
 def arguments(argv: Sequence[str]) -> Namespace:
@@ -100,6 +103,18 @@ def arguments(argv: Sequence[str]) -> Namespace:
         "--verify-client-url-fail-closed", action="store_true",
         help="let nobody in while that URL cannot be reached",
     )  # fmt: skip
+    parser.add_argument(
+        "--accept-connection-limit", type=float, metavar="N",
+        help="new connections a second; those over it are closed at once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accept-connection-burst", type=float, metavar="N",
+        help="how many of them may come at once (default: the limit)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate-config", type=Path, metavar="F",
+        help="JSON with PerClientRateLimitBytesPerSec, PerClientRateBurstBytes; SIGHUP reads it again",
+    )  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -120,7 +135,20 @@ def settings_from(args: Namespace) -> Settings:
     return Settings(
         args.hostname, endpoints, context, pin, private, stun_port, tap, _mesh(args),
         args.allow_keys, args.verify_client_url, not args.verify_client_url_fail_closed,
+        args.rate_config, _accepts(args.accept_connection_limit, args.accept_connection_burst),
     )  # fmt: skip
+
+
+def _accepts(limit: float | None, burst: float | None) -> tuple[float, float] | None:
+    if limit is None:
+        if burst is not None:
+            raise Refused("--accept-connection-burst needs --accept-connection-limit", BAD_INPUT)
+        return None
+    if not 0 < limit < 1e9:
+        raise Refused(f"--accept-connection-limit {limit:g}: not a number over 0", BAD_INPUT)
+    if burst is not None and not 1 <= burst < 1e9:
+        raise Refused(f"--accept-connection-burst {burst:g}: not a number from 1 on", BAD_INPUT)
+    return limit, max(1.0, limit) if burst is None else burst
 
 
 def _mesh(args: Namespace) -> MeshSettings | None:
@@ -206,6 +234,17 @@ def _config_key(text: str) -> str:
 
     fields = json.loads(text)
     return str(fields.get("PrivateKey", ""))
+
+
+def rate_limit(path: Path | None) -> RateLimit | None:
+    if path is None:
+        return None
+    try:
+        return parse_rate_limit(path.read_text(errors="replace"))
+    except OSError as error:
+        raise Refused(f"--rate-config {path}: {error.strerror}", BAD_INPUT) from None
+    except BadRateLimit as problem:
+        raise Refused(f"--rate-config {path}: {problem}", BAD_INPUT) from None
 
 
 def allowed_keys(path: Path | None) -> frozenset[NodePublic] | None:

@@ -1,4 +1,4 @@
-"""One socket of the relay server, plain or TLS, and what still has to go out on it.
+"""One socket of the relay server, plain, TLS or WebSocket, and what still has to go out on it.
 
 OpenSSL gives one record at a time. A read with room for a whole one leaves nothing behind inside TLS,
 where epoll could not see it.
@@ -14,18 +14,24 @@ from contextlib import suppress
 from node.core.relay_link import Link
 from node.core.relay_outbox import TLS_RECORD
 from node.io.loop import Timer
+from node.io.websocket_stream import WebSocketStream
 
 
 class Channel:
     """Non-blocking. `rest` is the beginning of a frame whose end has not come yet."""
 
-    __slots__ = ("closing", "fd", "link", "rest", "shaking", "sock", "timer", "tls", "waits_for")
+    __slots__ = (
+        "closing", "fd", "in_records", "link", "paused", "rest", "shaking", "sock", "timer",
+        "waits_for",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket, link: Link) -> None:
-        self.sock, self.link = sock, link
+        self.sock: socket.socket | WebSocketStream = sock
+        self.link = link
         self.fd = sock.fileno()
-        self.tls = isinstance(sock, ssl.SSLSocket)
-        self.shaking = self.tls  # the handshake is not done yet
+        self.shaking = isinstance(sock, ssl.SSLSocket)  # the handshake is not done yet
+        self.in_records = self.shaking  # a read may leave bytes where epoll does not see them
+        self.paused = False  # by the rate limit
         self.closing = False  # as soon as all is sent
         self.waits_for = 0  # what epoll was asked for
         self.rest = b""
@@ -38,7 +44,7 @@ class Channel:
             while True:
                 got = recv_into(view[size:limit])
                 size += got
-                if not got or not self.tls or limit - size < TLS_RECORD:
+                if not got or not self.in_records or limit - size < TLS_RECORD:
                     return size, not got
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return size, False
@@ -78,6 +84,13 @@ class Channel:
                 outbox.blocked(now)
                 return False
         return True
+
+    def frame_messages(self) -> None:
+        """From now on in WebSocket messages. Raises OSError when bytes from before are stuck."""
+        if not self.flush(0.0):
+            raise BlockingIOError("the answer to the upgrade does not leave")
+        assert isinstance(self.sock, socket.socket)
+        self.sock, self.in_records = WebSocketStream(self.sock, client=False), True
 
     def close(self) -> None:
         if self.timer is not None:

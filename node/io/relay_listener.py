@@ -17,8 +17,10 @@ from node.core.relay_link import (
     ClientGone,
     Close,
     Forward,
+    FrameMessages,
     Link,
     Output,
+    Pause,
     Phase,
     Relay,
     Send,
@@ -106,8 +108,12 @@ class RelayListener:
                 waiting[output.link] = None
             elif type(output) is Close:
                 self._close(output)
+            elif type(output) is Pause:
+                self._pause(output)
+            elif type(output) is FrameMessages:
+                self._frame_messages(output.link)
             else:
-                assert not isinstance(output, Send | Relay | Close)
+                assert not isinstance(output, Send | Relay | Close | Pause | FrameMessages)
                 self._aside(output)
         for link in waiting:
             channel = self._channels.get(link)
@@ -120,6 +126,27 @@ class RelayListener:
         if channel is not None:
             self._wait_for_bytes(channel)
             self._serve(channel)
+
+    def _pause(self, output: Pause) -> None:
+        """TCP's window fills up meanwhile, and that slows the sender down."""
+        channel = self._channels.get(output.link)
+        if channel is not None and not channel.paused:
+            channel.paused = True
+            self._watch(channel, channel.waits_for & ~READ)
+            self._loop.at(output.until, lambda: self._unpause(channel))
+
+    def _unpause(self, channel: Channel) -> None:
+        channel.paused = False
+        if channel.link in self._channels and not channel.closing:
+            self._wait_for_bytes(channel)
+
+    def _frame_messages(self, link: Link) -> None:
+        channel = self._channels.get(link)
+        if channel is not None:
+            try:
+                channel.frame_messages()
+            except OSError:
+                self._lost(channel, "broken")
 
     def set_timer(self) -> None:
         deadline = self.server.deadline
@@ -153,6 +180,9 @@ class RelayListener:
                 again = self._loop.now() + ACCEPT_PAUSE
                 self._loop.at(again, lambda: self._watch_listener(listener))
                 return
+            if not self.server.may_accept(self._loop.now()):
+                sock.close()
+                continue
             try:
                 self._welcome(sock, source)
             except OSError:  # reset before we looked
@@ -197,7 +227,13 @@ class RelayListener:
             return
         if events & WRITE:
             self._flush(channel)
-        if events & ~WRITE and channel.link in self._channels and not channel.closing:
+        if channel.link not in self._channels:
+            return
+        broken = events & ~(READ | WRITE)  # which epoll says whether asked or not
+        if channel.closing:
+            if broken:
+                self._drop(channel)
+        elif broken or (events & READ and not channel.paused):
             self._read(channel)
 
     def _read(self, channel: Channel) -> None:

@@ -62,9 +62,9 @@ class MeshPeer:
             case RelayUp():
                 self._up()
             case PeerPresent(peer):
-                self._server.mesh_present(self.name, peer)
+                self._server.mesh.peer_present(self.name, peer)
             case PeerGone(peer, GoneReason.DISCONNECTED):
-                self._handle(self._server.mesh_gone(self.name, peer))
+                self._handle(self._server.mesh.peer_gone(self.name, peer))
             case RelayDown(why):
                 self._down(why)
 
@@ -79,7 +79,7 @@ class MeshPeer:
         if self._connection.server_key == self._server.key:
             return  # the list of relays may name ourselves: that needs no connection
         self._connection = None
-        self._handle(self._server.mesh_lost(self.name))
+        self._handle(self._server.mesh.lost(self.name))
         self._note("mesh_lost", {"relay": self.name, "why": why})
         self._timer = self._loop.at(self._loop.now() + self._delay, self._connect)
         self._delay = min(2 * self._delay, RETRY_MOST)

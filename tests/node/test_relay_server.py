@@ -414,7 +414,7 @@ def test_a_watcher_hears_who_is_here_who_comes_and_who_goes() -> None:
 def test_a_packet_for_a_client_of_another_relay_is_forwarded_there() -> None:
     rig = mesh_rig()
     a = rig.login(A)
-    rig.server.mesh_present("fra", B.public)
+    rig.server.mesh.peer_present("fra", B.public)
     rig.feed(a, send(B, b"hello"))
     assert rig.aside[-1] == Forward("fra", derp.ForwardPacket(A.public, B.public, b"hello").pack())
 
@@ -422,7 +422,7 @@ def test_a_packet_for_a_client_of_another_relay_is_forwarded_there() -> None:
 def test_a_forwarded_packet_goes_to_a_local_client_and_never_further() -> None:
     rig = mesh_rig()
     b, mesh = rig.login(B), rig.mesh_login(C)
-    rig.server.mesh_present("fra", A.public)
+    rig.server.mesh.peer_present("fra", A.public)
     rig.aside.clear()
     rig.feed(mesh, derp.ForwardPacket(A.public, B.public, b"hello").pack())
     rig.feed(mesh, derp.ForwardPacket(B.public, A.public, b"hello").pack())
@@ -435,12 +435,12 @@ def test_a_peer_is_gone_when_no_relay_of_the_mesh_has_it_any_more() -> None:
     rig = mesh_rig()
     b, mesh = rig.login(B), rig.mesh_login(C)
     for forwarder in ("fra", "sin"):
-        rig.server.mesh_present(forwarder, A.public)
+        rig.server.mesh.peer_present(forwarder, A.public)
     rig.feed(mesh, derp.ForwardPacket(A.public, B.public, b"hello").pack())
     rig.stream(b)
-    rig.handle(rig.server.mesh_gone("fra", A.public))
+    rig.handle(rig.server.mesh.peer_gone("fra", A.public))
     assert rig.frames(b) == []
-    rig.handle(rig.server.mesh_lost("sin"))
+    rig.handle(rig.server.mesh.lost("sin"))
     assert rig.frames(b) == [PeerGone(A.public, 0)]
 
 
