@@ -100,8 +100,6 @@ def compare(declared: Nat, measured: Measured, wan_addresses: int = 1) -> list[D
     if declared.mapping in ("none", "one-to-one"):
         for word in ("ports", "collisions", "scope", "refresh", "unsolicited"):
             words.remove(word)
-    if declared.mapping == "none":
-        words.remove("hairpin")
     if wan_addresses == 1:
         words.remove("pool")
     return _differences(declared, measured, words) + _times(declared, measured)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Addresses that no lab gives to anybody (RFC 6890: kept for protocols), so they clash with none; more
 # than two, so that several routers can be measured at once.
 SPARE_ADDRESSES = tuple(str(each) for each in IPv4Network("192.0.0.128/25").hosts())
-EXISTS = "File exists"
+TAKEN = ("File exists", "already assigned")  # as kernels before and since 6.2 say it
 
 
 class Machines(Protocol):
@@ -45,7 +45,7 @@ def probe(
 ) -> Measured:
     """`patience`: more than a round trip takes. `timers`: for how many seconds to watch mappings."""
     plan = lab.plan()
-    inside, above = inside_of(plan, router), above_of(plan, router)
+    above, inside = above_of(plan, router), inside_of(plan, router)
     with two_addresses_on(lab, above) as outside, Stage(lab.popen) as stage:
         stage.enter([*dict.fromkeys(each.machine for each in inside), above])
         a, b, c, d = stage.open_all([(above, address, 0) for address in outside for _ in "12"])
@@ -76,7 +76,7 @@ def measure(bench: Bench, timers: float | None = None) -> Measured:
         mapping=mapping,
         filtering=filtering,
         ports=ports,
-        hairpin=ask.hairpins(bench),
+        hairpin=None if mapping == "none" else ask.hairpins(bench),
         scope=scope,
         pool="paired" if len(addresses) == 1 else "arbitrary",
         icmp="translate" if ask.hears_icmp(bench) else "drop",
@@ -126,6 +126,6 @@ def two_addresses_on(lab: Machines, machine: str) -> Iterator[list[str]]:
 def _on_lo(lab: Machines, machine: str, verb: str, address: str) -> bool:
     """False if somebody has it already: another prober."""
     done = lab.run(machine, ["ip", "address", verb, f"{address}/32", "dev", "lo"])
-    if done.returncode and EXISTS not in done.stderr:
+    if done.returncode and not any(words in done.stderr for words in TAKEN):
         raise LabError(f"{machine}: ip address {verb} {address}: {done.stderr.strip()}")
     return not done.returncode

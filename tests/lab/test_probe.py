@@ -1,0 +1,128 @@
+"""Every NAT does what its words say, measured; and the prober would notice if it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from lab.client import Lab
+from lab.errors import BadRequest
+from lab.judge.measured import Measured, Span, compare
+from lab.judge.probe import probe
+from lab.model.nat import PRESETS
+from tests.lab.street import NATS, PAIRS, POOLS, SPECIALS, TIMED, WORDS, street
+
+AT_ONCE = 6  # routers; most of the time goes into waiting for what must not come
+WATCH = 6.0  # seconds: more than the longest life in TIMED
+
+
+# What the router is, what it is called, and the words by which that is found out.
+WRONG_NAMES = [
+    ("open", "firewall", ["filtering"]),
+    ("firewall", "port-restricted-cone", ["mapping"]),
+    ("udp-blocked", "open", ["udp"]),
+    ("full-cone", "restricted-cone", ["filtering"]),
+    ("restricted-cone", "full-cone", ["filtering"]),
+    ("port-restricted-cone", "full-cone", ["filtering"]),
+    ("symmetric", "port-restricted-cone", ["mapping", "ports"]),
+    ("symmetric-sequential", "symmetric", ["ports"]),
+    ("home-linux", "home-linux-input-accept", ["unsolicited"]),
+    ("home-linux-input-accept", "home-linux", ["unsolicited"]),
+    ("cgnat", "full-cone", ["ports", "hairpin"]),
+    ("cgnat-hard", "cgnat", ["mapping", "filtering", "hairpin"]),
+    ("elastic-ip", "elastic-ip-firewalled", ["filtering", "hairpin"]),
+    ("elastic-ip-firewalled", "elastic-ip", ["filtering", "hairpin"]),
+    ("short-timer", "icmp-blackhole", ["icmp"]),
+    ("no-inbound-refresh", "udp-blocked", ["udp"]),
+    ("icmp-blackhole", "port-restricted-cone", ["icmp"]),
+    ("absolute-lifetime", "port-restricted-cone", ["ports", "icmp"]),
+    ("parity", "sequential", ["ports", "hairpin"]),
+    ("sequential", "parity", ["ports", "hairpin"]),
+    ("by-endpoint", "symmetric", ["scope"]),
+    ("crowded-symmetric", "by-endpoint", ["scope"]),
+    ("paired", "arbitrary", ["hairpin", "pool"]),
+    ("arbitrary", "paired", ["hairpin", "pool"]),
+    ("crowded-linux", "crowded-cone", ["collisions"]),
+    ("crowded-cone", "crowded-linux", ["collisions"]),
+    ("open-once-used", "open", ["filtering"]),
+    ("elastic-once-used", "elastic-ip", ["filtering", "hairpin"]),
+    ("two-seconds", "port-restricted-cone", ["timeout"]),
+    ("two-seconds-cone", "two-seconds", ["filtering"]),
+    ("outbound-only", "two-seconds", ["refresh"]),
+    ("two-seconds", "outbound-only", ["refresh"]),
+    ("dies-of-age", "two-seconds", ["ports", "icmp", "lifetime"]),
+    ("two-seconds", "dies-of-age", ["ports", "icmp", "lifetime"]),
+]
+
+
+@dataclass(frozen=True)
+class Street:
+    lab: Lab
+    results: dict[str, Future[Measured]]
+
+    def measured(self, name: str) -> Measured:
+        return self.results[name].result(timeout=120)
+
+    def differing(self, declared: str, name: str) -> list[str]:
+        found = compare(NATS[declared], self.measured(name), POOLS.get(name, 1))
+        return [each.word for each in found]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(AT_ONCE) as pool:
+        patch.setenv("PUNCHLAB_STATE", str(tmp_path_factory.mktemp("street")))
+        lab = Lab.up(street())
+        try:
+            results = {
+                name: pool.submit(probe, lab, name, timers=WATCH if name in TIMED else None)
+                for name in sorted(WORDS, key=lambda name: name not in TIMED)
+            }
+            yield Street(lab, results)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            lab.down()
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_each_router_is_what_it_is_called(built: Street, name: str) -> None:
+    found = compare(NATS[name], built.measured(name), POOLS.get(name, 1))
+
+    assert found == []
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_pair_called_by_another_name_is_refused_by_the_words_that_differ(
+    built: Street, name: str
+) -> None:
+    for other in PAIRS:
+        mine, theirs = NATS[name], NATS[other]
+        wrong = [word for word in PAIRS[name] if getattr(mine, word) != getattr(theirs, word)]
+
+        assert built.differing(other, name) == wrong
+
+
+@pytest.mark.parametrize(("name", "called", "words"), WRONG_NAMES)
+def test_a_wrong_name_is_refused_by_the_words_that_differ(
+    built: Street, name: str, called: str, words: list[str]
+) -> None:
+    assert built.differing(called, name) == words
+
+
+def test_every_preset_and_special_has_a_wrong_name_above() -> None:
+    assert {name for name, _, _ in WRONG_NAMES} >= {*PRESETS, *SPECIALS, *TIMED}
+
+
+def test_a_life_is_known_to_half_a_second(built: Street) -> None:
+    assert built.measured("two-seconds").timeout == Span(1.75, 2.25)
+    assert built.measured("two-seconds").lifetime == Span(6.25, None)
+    assert built.measured("dies-of-age").lifetime == Span(3.75, 4.25)
+
+
+def test_what_is_no_router_cannot_be_probed(built: Street) -> None:
+    for name in ("judge", "nobody"):
+        with pytest.raises(BadRequest, match=f"{name} is no router"):
+            probe(built.lab, name)
