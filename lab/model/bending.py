@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any, Literal, TypeAlias, get_args
 
 from lab.model.errors import nearest
@@ -122,7 +123,7 @@ def check(shape: Shape) -> None:
     if shape.burst > 1 and not shape.loss:
         raise Nonsense("burst", "does nothing without loss")
     if shape.burst > 1 and shape.loss < 1 and shape.loss / (1 - shape.loss) > shape.burst:
-        least = -int(-shape.loss / (1 - shape.loss) // 1)
+        least = ceil(round(shape.loss / (1 - shape.loss), 6))
         hint = f"bursts of {least} packets at the least"
         raise Nonsense("burst", f"{shape.loss:.0%} cannot be lost in so short bursts", hint)
     if shape.reorder and not shape.delay:

@@ -5,14 +5,15 @@ A direction has a sending and a receiving interface. On its way a packet meets, 
     copies      as it leaves, before anything is counted          nf_tables, netdev egress
     the rate    the queue of the sending interface                tbf
     losses      as it arrives, before any bridge or conntrack     nf_tables, netdev ingress
-    the wait    in PREROUTING, before defragmentation's user conntrack      NFQUEUE and the delay line
+    the wait    in PREROUTING, before conntrack                   NFQUEUE and the delay line
 
 With netem in the kernel the wait is spent in the queue of the sending interface instead. Losses in bursts
 always belong to the delay line, for they need a memory.
 
 A packet that arrives at a port of a bridge is not in PREROUTING until it reaches an interface with
 addresses: the bridge itself, or the far end of another port. So the wait stands at each of these, for packets
-with the sender's Ethernet address.
+with the sender's Ethernet address. What comes down from the internet waits where it leaves that, for it knows
+no conntrack: then who receives it, or captures it there, sees the time that it really came.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lab.model.link import CLEAN, LinkQuality, Shape
-from lab.model.plan import Plan, Wire
+from lab.model.plan import Plan
 from lab.world.qdisc import NOTHING, Egress, egress
 
 End: TypeAlias = tuple[str, str]  # machine, interface
@@ -33,7 +34,8 @@ class Wait:
     device: str
     number: int  # of the queue: the same for a direction wherever it waits
     shape: Shape
-    sender: End | None = None  # whose packets; None: all that arrive
+    sender: End | None = None  # whose packets; None: everybody's
+    leaves: bool = False  # by the device; else it came by it
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Bends:
     @property
     def rules(self) -> object:
         """What has to be equal for the rules to be equal: how long a wait is, is not in them."""
-        waits = [(wait.device, wait.number, wait.sender) for wait in self.waits]
+        waits = [replace(wait, shape=CLEAN) for wait in self.waits]
         return self.copies, self.losses, waits
 
 
@@ -87,8 +89,8 @@ def _bend(
         arriving.losses[receiver[1]] = shape.loss
     waiting = _wait(shape, netem)
     if waiting != CLEAN:
-        for machine, device, source in _where(plan, sender, receiver):
-            found.setdefault(machine, Bends()).waits.append(Wait(device, number, waiting, source))
+        for machine, wait in _waits(plan, Wait("", number, waiting), sender, receiver):
+            found.setdefault(machine, Bends()).waits.append(wait)
 
 
 def _wait(shape: Shape, netem: bool) -> Shape:
@@ -99,27 +101,32 @@ def _wait(shape: Shape, netem: bool) -> Shape:
     return part if shape.burst > 1 else replace(part, loss=0.0)
 
 
-def _where(plan: Plan, sender: End, receiver: End) -> Iterator[tuple[str, str, End | None]]:
+def _waits(plan: Plan, wait: Wait, sender: End, receiver: End) -> Iterator[tuple[str, Wait]]:
     machine, device = receiver
-    bridge = _master(plan, receiver)
-    if bridge is None:
-        yield machine, device, None
-        return
-    yield machine, bridge, sender
-    ports = {
-        (machine, each.name) for each in plan.machine(machine).interfaces if each.master == bridge
+    if plan.machine(sender[0]).kind == "internet":
+        yield sender[0], replace(wait, device=sender[1], leaves=True)
+    elif (bridge := _master(plan, receiver)) is None:
+        yield machine, replace(wait, device=device)
+    else:
+        of_sender = replace(wait, sender=sender)
+        yield machine, replace(of_sender, device=bridge)
+        for owner, other in _other_ports(plan, machine, bridge, device):
+            yield owner, replace(of_sender, device=other)
+
+
+def _other_ports(plan: Plan, machine: str, bridge: str, but: str) -> Iterator[End]:
+    """The far ends of the wires at the other ports of a bridge."""
+    interfaces = plan.machine(machine).interfaces
+    ports = {(machine, each.name) for each in interfaces if each.master == bridge} - {
+        (machine, but)
     }
     for wire in plan.wires:
-        if other := _other_end(wire, ports - {receiver}):
-            yield *other, sender
+        if wire.b in ports:
+            yield wire.a
+        elif wire.a in ports:
+            yield wire.b
 
 
 def _master(plan: Plan, end: End) -> str | None:
     interfaces = plan.machine(end[0]).interfaces
     return next((each.master for each in interfaces if each.name == end[1]), None)
-
-
-def _other_end(wire: Wire, ends: set[End]) -> End | None:
-    if wire.b in ends:
-        return wire.a
-    return wire.b if wire.a in ends else None

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lab.world import netfilter as nf
-from lab.world.bends import Bends, End, Wait
+from lab.world.bends import Bends, End
 
 NAME = "punchlab"
 _BEFORE_CONNTRACK = -320  # after defragmentation (-400), before raw (-300) and conntrack (-200)
 _AFTER_NEIGHBOURS = -310
 _FILTER = 0
+_LAST = 300
 _COPIED = 0x70756E63  # marks a copy and its original, which are not copied again
 
 Queue = Callable[[int], bytes]
@@ -30,21 +31,23 @@ def tables(
         *(_copies(device, indexes[device], chance) for device, chance in bends.copies.items()),
         *(_losses(device, indexes[device], chance) for device, chance in bends.losses.items()),
     ]
-    of_neighbours = tuple(
-        _wait(wait, queue, nf.sent_by(macs[wait.sender])) for wait in bends.waits if wait.sender
-    )
-    of_all = tuple(_wait(wait, queue) for wait in bends.waits if wait.sender is None)
+    of_neighbours, arriving, leaving = [], [], []
+    for wait in bends.waits:
+        if wait.sender is not None:
+            whose = nf.sent_by(macs[wait.sender])
+            of_neighbours.append((nf.from_device(wait.device), whose, queue(wait.number)))
+        elif wait.leaves:
+            leaving.append((nf.to_device(wait.device), queue(wait.number)))
+        else:
+            arriving.append((nf.from_device(wait.device), queue(wait.number)))
     chains = [
-        nf.Chain(name, nf.PREROUTING, priority, rules)
-        for name, priority, rules in (
-            ("neighbours", _BEFORE_CONNTRACK, of_neighbours),
-            ("arriving", _AFTER_NEIGHBOURS, of_all),
-        )
-        if rules
+        nf.Chain("neighbours", nf.PREROUTING, _BEFORE_CONNTRACK, tuple(of_neighbours)),
+        nf.Chain("arriving", nf.PREROUTING, _AFTER_NEIGHBOURS, tuple(arriving)),
+        nf.Chain("leaving", nf.POSTROUTING, _LAST, tuple(leaving)),
     ]
     return [
         nf.Table(nf.NETDEV, NAME, tuple(at_wires)),
-        nf.Table(nf.INET, NAME, tuple(chains)),
+        nf.Table(nf.INET, NAME, tuple(chain for chain in chains if chain.rules)),
     ]
 
 
@@ -60,7 +63,3 @@ def _copies(device: str, index: int, chance: float) -> nf.Chain:
 def _losses(device: str, index: int, chance: float) -> nf.Chain:
     rules = [(nf.protocol(kind), nf.by_chance(chance), nf.drop()) for kind in (nf.IPV4, nf.IPV6)]
     return nf.Chain(f"losses{index}", nf.INGRESS, _FILTER, tuple(rules), device)
-
-
-def _wait(wait: Wait, queue: Queue, *only: bytes) -> nf.Rule:
-    return (nf.from_device(wait.device), *only, queue(wait.number))

@@ -16,7 +16,7 @@ from lab.world.attributes import attribute, nested, number, text
 from lab.world.netlink import NetlinkError, answers
 
 INET, NETDEV = 1, 5
-PREROUTING = 0  # of INET
+PREROUTING, POSTROUTING = 0, 4  # of INET
 INGRESS, EGRESS = 0, 1  # of NETDEV
 IPV4, IPV6 = b"\x08\x00", b"\x86\xdd"  # ether types
 
@@ -31,7 +31,7 @@ _HEADER = struct.Struct("=IHHII")
 _ANSWER_WITHIN = 5.0  # seconds; the kernel answers before `send` returns
 _SEND_BUFFER = 1 << 20
 
-_META_PROTOCOL, _META_MARK, _META_DEVICE_NAME = 1, 3, 6
+_META_PROTOCOL, _META_MARK, _META_FROM, _META_TO = 1, 3, 6, 7
 _REGISTER, _VERDICT = 1, 0
 _EQUAL, _LESS = 0, 2
 _DROP, _ACCEPT = 0, 1
@@ -62,7 +62,11 @@ class Table:
 
 
 def from_device(name: str) -> bytes:
-    return _meta(_META_DEVICE_NAME) + _compare(name.encode().ljust(16, b"\0"))
+    return _meta(_META_FROM) + _compare(name.encode().ljust(16, b"\0"))
+
+
+def to_device(name: str) -> bytes:
+    return _meta(_META_TO) + _compare(name.encode().ljust(16, b"\0"))
 
 
 def protocol(ether_type: bytes) -> bytes:

@@ -15,7 +15,7 @@ from functools import partial
 
 from lab.errors import LabError
 from lab.model.link import CLEAN, LinkQuality, Shape
-from lab.world import backend, links, netfilter, qdisc
+from lab.world import backend, links, netfilter, pings, qdisc
 from lab.world.bends import Bends, End, bends_of
 from lab.world.build import World
 from lab.world.delaying import Delaying, Name
@@ -67,6 +67,8 @@ class Shaping:
     def _become(self, wanted: Mapping[str, Bends]) -> None:
         lines = dict(self._lines_of(wanted))
         gone = self._lines.keys() - lines.keys()
+        if lines and not self._lines:
+            pings.make_honest()
         for machine, bends in wanted.items():
             for wait in bends.waits:
                 self._set_line(machine, (self._places[machine], wait.number), wait.shape)
