@@ -56,9 +56,10 @@ def down(name: str) -> bool:
     return True
 
 
-def doctor() -> list[dict[str, Any]]:
+def doctor(only: str | None = None) -> list[dict[str, Any]]:
     """Each capability: name, ok, needed, found, hint."""
     argv = [sys.executable, "-m", "lab.world.preflight", "--json"]
+    argv += ["--only", only] if only else []
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"the preflight failed: {done.stderr.strip()}")
@@ -221,6 +222,28 @@ class Lab:
     def plug(self, host: str) -> list[str]:
         wires: list[str] = ask(self.folder, "plug", host=host)["wires"]
         return wires
+
+    def links(self) -> list[dict[str, Any]]:
+        """Every link as it is now."""
+        found: list[dict[str, Any]] = ask(self.folder, "links")["links"]
+        return found
+
+    def link(
+        self,
+        link: str,
+        *,
+        way: str = "both",
+        clean: bool = False,
+        plugged: bool | None = None,
+        **values: object,
+    ) -> dict[str, Any]:
+        """Bends a link, live: delay="40ms", jitter, loss="2%", burst, rate="20mbit", reorder, duplicate, mtu.
+
+        What is not named keeps its value, unless `clean`. Returns when it is in force, for flows that are
+        there already too: {"changed": [...], "link": as it is now}.
+        """
+        asked: dict[str, Any] = {"link": link, "way": way, "clean": clean, "plugged": plugged}
+        return ask(self.folder, "link", values=values, **asked)
 
     def daemon(self, host: str, action: str) -> None:
         """stop, start, restart, kill, freeze or thaw; returns when it is so."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from lab.commands import hosts, labs, paths, plans
+from lab.commands import hosts, labs, links, paths, plans
 
 
 def collection() -> Collection:
@@ -16,6 +16,7 @@ def collection() -> Collection:
         *(labs.up, labs.down, labs.list_, labs.topologies, labs.status),
         *(paths.ping, paths.wait),
         *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, hosts.unplug, hosts.plug),
+        *(links.link, links.links_),
         *(plans.plan, plans.graph, plans.doctor),
     ]
     found = Collection("lab")

@@ -25,7 +25,19 @@ def plan(c: Any, topology: str, set: Any = None, json: bool = False) -> None:
     from lab.view import terminal
 
     planned = plan_of(load(topology, overrides(set)))
-    print(planned.to_json()) if json else print(terminal.plan(planned))
+    if json:
+        print(planned.to_json())
+    else:
+        bent = any(not wire.quality.is_clean for wire in planned.wires)
+        print(terminal.plan(planned, _bent_by() if bent else ""))
+
+
+def _bent_by() -> str:
+    """What makes delay, loss and the rest here."""
+    from lab import client
+
+    [found] = client.doctor(only="bent links")
+    return str(found["found"] if found["ok"] else f"{found['found']} ({found['hint']})")
 
 
 @command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid"})

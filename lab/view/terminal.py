@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lab.model.bending import describe
+from lab.model.link import PERFECT
 from lab.model.plan import Plan
 
 Json = Mapping[str, Any]
@@ -59,7 +61,7 @@ def path_row(path: Json) -> list[str]:
     return [pair, f"{path['kind']} via {path['via']}", rtt]
 
 
-def plan(planned: Plan) -> str:
+def plan(planned: Plan, bent_by: str = "") -> str:
     """The answer of lab.plan: every machine with its interfaces, routes and rules."""
     blocks = [f"{planned.topology}: {planned.title}", planned.drawing.rstrip()]
     for machine in planned.machines:
@@ -75,9 +77,39 @@ def plan(planned: Plan) -> str:
             lines.append(f"  rules ({rules.backend}): {rules.why}")
             lines += [f"    {line}" for line in rules.text.strip().splitlines()]
         blocks.append("\n".join(lines))
+    if bent := [wire for wire in planned.wires if wire.quality != PERFECT]:
+        rows = [[wire.name, describe(wire.quality)] for wire in bent]
+        made = f"\n  made here by {bent_by}" if bent_by else ""
+        blocks.append("links\n" + columns(rows, indent="  ") + made)
     started = [[daemon.host, daemon.runs] for daemon in planned.daemons]
     blocks.append("daemons\n" + columns(started, indent="  ") if started else "no daemons")
     return "\n\n".join(blocks)
+
+
+def links(found: Sequence[Json]) -> str:
+    """The answer of lab.link without a link: each one as it is."""
+    return columns(
+        [[one["link"], " - ".join(one["between"]), _link_is(one) + _by(one)] for one in found]
+    )
+
+
+def link(answer: Json) -> str:
+    """The answer of lab.link: what changed, what the link is now, and what does it."""
+    now = answer["link"]
+    if not answer["changed"]:
+        return f"{now['link']}: {_link_is(now)}, as it was"
+    lines = [f"{now['link']}: {change}" for change in answer["changed"]]
+    lines += [f"in force, for open connections too; it is now: {_link_is(now)}{_by(now)}"]
+    return "\n".join(lines)
+
+
+def _link_is(one: Json) -> str:
+    return str(one["words"]) if one["is_plugged"] else f"unplugged ({one['words']})"
+
+
+def _by(one: Json) -> str:
+    """What makes it so."""
+    return f"  [{', '.join(one['by'])}]" if one["by"] else ""
 
 
 def doctor(found: Sequence[Json]) -> str:

@@ -1,7 +1,13 @@
-"""What this kernel bends links with: each way tried once, in a namespace that is gone afterwards."""
+"""What this kernel bends links with: each way tried once, in a namespace that is gone afterwards.
+
+    python -m lab.world.backend
+
+says it in one line, and fails if something can be done by nothing here. It makes its own namespace.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +21,13 @@ from lab.world.linkrules import Queue, tables
 from lab.world.netlink import NetlinkError, Rtnetlink
 
 _LO = 1
-_KERNEL = "lab.doctor says what this kernel can do"
+_TAKES = {
+    "delay": "sch_netem or nfnetlink_queue",
+    "loss": "nf_tables with nft_numgen at ingress",
+    "burst": "nfnetlink_queue",
+    "rate": "sch_tbf",
+    "duplicate": "nf_tables with nft_dup_netdev at egress",
+}
 _QUEUES: Mapping[str, Queue] = {
     "nf_tables queue": nf.queue,
     "xtables NFQUEUE": nf.queue_by_xtables,
@@ -34,34 +46,33 @@ class Backend:
     def to_queue(self) -> Queue:
         return _QUEUES[self.queue or "nf_tables queue"]
 
+    @property
+    def means(self) -> dict[str, str | None]:
+        """What makes what; None where nothing can."""
+        queue = "NFQUEUE" if self.queue else None
+        return {
+            "delay": "netem" if self.netem else queue,
+            "loss": "nf_tables" if self.losses else None,
+            "burst": queue,
+            "rate": "tbf" if self.tbf else None,
+            "duplicate": "nf_tables" if self.copies else None,
+        }
+
     def serves(self, quality: LinkQuality) -> list[str]:
         """The means for what this link does: `["delay: NFQUEUE", "rate: tbf"]`."""
         shapes = (quality.up, quality.down)
-        bursts = any(shape.burst > 1 for shape in shapes)
-        means = {
-            "delay": "netem" if self.netem else "NFQUEUE",
-            "loss": "NFQUEUE" if bursts else "nf_tables",
-            "rate": "tbf",
-            "duplicate": "nf_tables",
-        }
         return [
             f"{name}: {mean}"
-            for name, mean in means.items()
+            for name, mean in self.means.items()
             if any(getattr(shape, name) != getattr(CLEAN, name) for shape in shapes)
         ]
 
     def check(self, link: str, shape: Shape) -> None:
         """Raises CannotHere for what nothing here can do."""
-        lacks = (
-            (shape.delay and not (self.netem or self.queue), "a delay", "netem or NFQUEUE"),
-            (shape.burst > 1 and not self.queue, "losses in bursts", "NFQUEUE"),
-            (shape.loss and not (self.losses or shape.burst > 1), "losses", "nf_tables at ingress"),
-            (shape.rate and not self.tbf, "a rate", "tbf"),
-            (shape.duplicate and not self.copies, "duplicates", "nf_tables at egress"),
-        )
-        for lacking, what, needs in lacks:
-            if lacking:
-                raise CannotHere(f"{link}: {what} needs {needs}, which this kernel lacks", _KERNEL)
+        for name, mean in self.means.items():
+            if mean is None and getattr(shape, name) != getattr(CLEAN, name):
+                problem = f"{link}: this kernel has nothing that makes a {name}"
+                raise CannotHere(problem, f"it takes {_TAKES[name]}; lab.doctor says what is there")
 
 
 def look() -> Backend:
@@ -98,3 +109,14 @@ def _works(trial: Callable[[], None]) -> bool:
     except (NetlinkError, OSError):
         return False
     return True
+
+
+def main() -> None:
+    means = look().means
+    print(", ".join(f"{name}: {mean}" for name, mean in means.items() if mean))
+    if lacks := [name for name, mean in means.items() if mean is None]:
+        sys.exit(f"nothing makes {', '.join(f'{name} ({_TAKES[name]})' for name in lacks)}")
+
+
+if __name__ == "__main__":
+    main()
