@@ -22,7 +22,7 @@ import socket
 import sys
 from typing import Any
 
-IP_RECVERR = 11  # Linux: ICMP errors reach a socket that is not connected
+IP_RECVERR, IPV6_RECVERR = 11, 25  # Linux: ICMP errors reach a socket that is not connected
 
 
 class Puppet:
@@ -45,7 +45,8 @@ class Puppet:
                 self.close(name)
 
     def open(self, name: str, address: str, port: int) -> None:
-        new = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        ipv6 = ":" in address
+        new = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             new.bind((address, port))
         except OSError as error:
@@ -53,10 +54,13 @@ class Puppet:
             say("failed", name, f"{address}:{port}: {error.strerror}")
             return
         new.setblocking(False)
-        new.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        if ipv6:
+            new.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        else:
+            new.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         self.sockets[name], self.names[new.fileno()] = new, name
         self.poll.register(new, select.POLLIN)
-        say("opened", name, *new.getsockname())
+        say("opened", name, *new.getsockname()[:2])
 
     def close(self, name: str) -> None:
         if (old := self.sockets.pop(name, None)) is not None:
@@ -69,7 +73,7 @@ class Puppet:
         ears = self.sockets[name]
         try:
             data, source = ears.recvfrom(2048)
-            say("heard", name, *source, data.decode(errors="replace"))
+            say("heard", name, *source[:2], data.decode(errors="replace"))
         except BlockingIOError:
             pass
         except OSError as error:
