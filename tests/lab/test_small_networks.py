@@ -1,6 +1,6 @@
 """Whatever small network is drawn at random: no two of its addresses clash, and all lead outside."""
 
-from ipaddress import IPv4Interface, IPv4Network, ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from itertools import combinations
 
 from hypothesis import given, settings
@@ -12,24 +12,48 @@ from lab.model.topology import loads
 from lab.view.mermaid import mermaid
 
 NATS = ("open", "port-restricted-cone", "symmetric")
-NEVER = [ip_network(each) for each in ("100.64.0.0/10", "127.0.0.0/8", "224.0.0.0/4")]
+KINDS6 = ("open", "firewall", "firewall-open", "nat66", "nptv6")
+NEVER = [
+    ip_network(each)
+    for each in ("100.64.0.0/10", "127.0.0.0/8", "224.0.0.0/4", "fd7a:115c:a1e0::/48", "ff00::/8")
+]
+LINK_LOCAL = ip_network("fe80::/10")
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> str:
     """Routers, each behind an earlier one or none; hosts on up to two of them."""
     lines = [f"relay.r{n} = {{}}" for n in range(draw(st.integers(1, 2)))]
-    routers: list[str] = []
+    routers: dict[str, tuple[str, ...]] = {}  # and which kinds of IPv6 may be below each
     for n in range(draw(st.integers(0, 5))):
         keys = [f'nat = "{draw(st.sampled_from(NATS))}"']
+        kinds: tuple[str, ...] = KINDS6
         if (upstream := draw(st.sampled_from([None, *routers]))) is not None:
             keys.append(f'upstream = "{upstream}"')
+            kinds = routers[upstream]
+        kind = draw(st.sampled_from([None, *kinds]))
+        if kind is not None:
+            keys.append(f'ipv6 = "{kind}"')
         lines.append(f"router.n{n} = {{ {', '.join(keys)} }}")
-        routers.append(f"n{n}")
+        routers[f"n{n}"] = below(kind, kinds)
     for n in range(draw(st.integers(0, 5))):
-        on = draw(st.lists(st.sampled_from(routers), max_size=2, unique=True)) if routers else []
+        ons = st.lists(st.sampled_from(sorted(routers)), max_size=2, unique=True)
+        on = draw(ons) if routers else []
         lines.append(f"host.h{n}.on = {on!r}" if on else f"host.h{n} = {{}}")
     return "\n".join(lines)
+
+
+def below(kind: str | None, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """NPTv6 translates one prefix, so only what hides its own may be below."""
+    match kind:
+        case None:
+            return ()
+        case "nptv6":
+            return ("nat66",)
+        case "nat66":
+            return KINDS6
+        case _:
+            return kinds
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,38 +74,50 @@ def test_every_small_network_is_sound(text: str) -> None:
 
 def assert_no_clash(machine: Machine) -> None:
     """Networks of one machine are apart, or a packet would not know its way."""
-    interfaces = [IPv4Interface(each) for port in machine.interfaces for each in port.addresses]
-    for one, other in combinations(interfaces, 2):
-        assert not one.network.overlaps(other.network)
+    by_port = {port.name: list(map(ip_interface, port.addresses)) for port in machine.interfaces}
+    interfaces = [each for addresses in by_port.values() for each in addresses]
+    known = [each.network for each in interfaces if each.ip not in LINK_LOCAL]
+    for one, other in combinations(known, 2):
+        assert not one.overlaps(other)
     routes = [route.to for route in machine.routes if route.to != "default"]
     assert len(set(routes)) == len(routes)
     for route in machine.routes:
         if route.via and not route.onlink:
-            assert any(ip_address(route.via) in each.network for each in interfaces)
-    assert not any(each.network.overlaps(block) for each in interfaces for block in NEVER)
+            assert any(ip_address(route.via) in each.network for each in by_port[route.dev])
+            assert all(ip_address(route.via) != each.ip for each in by_port[route.dev])
+    assert not any(each.overlaps(block) for each in known for block in NEVER)
 
 
 def assert_one_default(machine: Machine) -> None:
+    """Of each family, on each uplink that has an address of it."""
     defaults = [route for route in machine.routes if route.to == "default"]
     uplinks = [port for port in machine.interfaces if port.name.startswith(("eth", "wan"))]
-    assert [route.dev for route in defaults] == [port.name for port in uplinks]
-    assert len({route.metric for route in defaults}) == len(defaults)
+    for is_ipv6 in (False, True):
+        ways = [route for route in defaults if (":" in str(route.via)) == is_ipv6]
+        assert [route.dev for route in ways] == [
+            port.name
+            for port in uplinks
+            if any((":" in each) == is_ipv6 for each in port.addresses)
+        ]
+        assert len({route.metric for route in ways}) == len(ways)
 
 
 def assert_lans_are_disjoint(plan: Plan) -> None:
-    """Within each wire's upper LAN, every machine's address is its own."""
-    seen: dict[tuple[str, str], str] = {}
+    """Within each wire's upper LAN, every machine's address is its own, and in the LAN's network."""
+    seen: set[tuple[str, str]] = set()
     for wire in plan.wires:
         lower = next(each for each in plan.machine(wire.a[0]).interfaces if each.name == wire.a[1])
         for address in lower.addresses:
+            if wire.b[0] == "internet" and ip_interface(address).ip in LINK_LOCAL:
+                continue  # each wire is a link of its own
             key = (wire.b[0], address.split("/")[0])
             assert key not in seen
-            seen[key] = wire.name
+            seen.add(key)
             if wire.b[0] != "internet":
                 [lan] = [each for each in plan.machine(wire.b[0]).interfaces if each.name == "lan0"]
-                network = IPv4Network(lan.addresses[0], strict=False)
-                assert IPv4Interface(address).network == network
-                assert address != lan.addresses[0]
+                networks = [ip_interface(each).network for each in lan.addresses]
+                assert ip_interface(address).network in networks
+                assert address not in lan.addresses
 
 
 def assert_wires_fit(plan: Plan) -> None:

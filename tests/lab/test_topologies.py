@@ -25,6 +25,9 @@ def test_the_topologies_that_others_rely_on_are_there() -> None:
         "two-uplinks",
         "office",
         "lossy",
+        "dual-stack",
+        "v6-only",
+        "nat64",
     } <= set(NAMES)
 
 
