@@ -44,6 +44,24 @@ def test(
     run(c, argv)
 
 
+@task(
+    iterable=["only"],
+    help={
+        "only": "one benchmark, such as bringup; may be repeated",
+        "rounds": "interleaved rounds; the medians are shown",
+        "json": "one JSON document a benchmark",
+    },
+)
+def bench(c: Any, only: Any = None, rounds: int = 5, json: bool = False) -> None:
+    """Measure, beside peers in the same run.
+
+    Example: invoke bench --only bringup
+    """
+    argv = [sys.executable, "-m", "tests.bench", "--rounds", str(rounds)]
+    argv += [word for name in only or () for word in ("--only", name)]
+    run(c, argv + ["--json"] * json, echo=not json)
+
+
 @task
 def check(c: Any) -> None:
     """Lint, format, types, and the arrows between packages.
@@ -59,12 +77,12 @@ def check(c: Any) -> None:
         run(c, argv)
 
 
-def run(c: Any, argv: list[str]) -> None:
+def run(c: Any, argv: list[str], echo: bool = True) -> None:
     """From the project's root, shown before it runs; its exit status is ours."""
     with c.cd(ROOT):
-        done = c.run(shlex.join(argv), echo=True, warn=True, pty=sys.stdout.isatty())
+        done = c.run(shlex.join(argv), echo=echo, warn=True, pty=sys.stdout.isatty())
     if done.exited:
         raise Exit(code=done.exited)
 
 
-namespace = Collection(test, check, lab=commands.collection())
+namespace = Collection(test, check, bench, lab=commands.collection())
