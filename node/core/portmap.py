@@ -164,6 +164,22 @@ class PortMapping:
             return []
         return self._settle(service, found, now)
 
+    def receive_announcement(self, source: Endpoint, now: float) -> list[Output]:
+        """RFC 6886 §3.2.1, RFC 6887 §14.1: the router has restarted, or has another address.
+
+        It says so ten times, and is asked as often: a mapping that is there is not made twice.
+        """
+        if self._place is None or source.address != self._place.gateway:
+            self.counters["not_the_gateway"] += 1
+            return []
+        match self._phase:
+            case Holding(service):
+                return self._ask(service, now)
+            case Resting():
+                self._refusals, self._wait = {}, SEARCH_AGAIN
+                return self._search(now)
+        return []
+
     def receive_http(self, number: int, response: HttpResponse | None, now: float) -> list[Output]:
         """None: no answer, or none that could be read."""
         return [

@@ -31,6 +31,8 @@ from node.wire.endpoint import Endpoint
 from node.wire.http_response import HttpResponse
 
 ANNOUNCEMENTS = 5350
+Receive = Callable[[bytes, Endpoint, float], list[Output]]
+
 DATAGRAM = 4096
 BATCH = 16  # datagrams a read: a router that says more can wait
 GIVE_BACK_WITHIN = 0.2  # seconds that a stopping node waits for the router to hear of it
@@ -67,7 +69,7 @@ class PortMapper:
         self.state: State | None = None
         if self._announcements is not None:
             fd = self._announcements.fileno()
-            loop.watch(fd, READ, partial(self._readable, self._announcements))
+            loop.watch(fd, READ, partial(self._readable, self._announcements, self._announced))
 
     def look(self) -> None:
         """At the start, and when a link has changed: who is our router now?"""
@@ -111,14 +113,15 @@ class PortMapper:
         self._own, self._socket = own, None if own is None else _bind(own)
         if self._socket is not None:
             fd = self._socket.fileno()
-            self._loop.watch(fd, READ, partial(self._readable, self._socket))
+            hear = partial(self._readable, self._socket, self._core.receive)
+            self._loop.watch(fd, READ, hear)
 
     def _cancel_calls(self) -> None:
         for call in self._calls.values():
             call.cancel()
         self._calls.clear()
 
-    def _readable(self, bound: socket.socket, _events: int) -> None:
+    def _readable(self, bound: socket.socket, receive: Receive, _events: int) -> None:
         for _ in range(BATCH):
             try:
                 datagram, (address, port) = bound.recvfrom(DATAGRAM)
@@ -127,9 +130,12 @@ class PortMapper:
             except OSError:  # an ICMP error about something we sent
                 continue
             source = Endpoint(address, port)
-            self._perform(self._core.receive(datagram, source, self._loop.now()))
+            self._perform(receive(datagram, source, self._loop.now()))
             if bound.fileno() < 0:
                 return
+
+    def _announced(self, _datagram: bytes, source: Endpoint, now: float) -> list[Output]:
+        return self._core.receive_announcement(source, now)
 
     def _perform(self, outputs: Sequence[Output | Send]) -> None:
         for output in outputs:

@@ -151,9 +151,21 @@ def test_an_announcement_of_a_restart_is_acted_upon_at_once() -> None:
     home.start()
     home.run_until(1010.0)
     home.router.restart(home.now)
-    announced = struct.pack(">BBHI4s", 0, 128, 0, 0, bytes([44, 12, 0, 10]))
-    home.handle(home.core.receive(announced, Endpoint(GATEWAY, 5351), home.now))
+    home.handle(home.core.receive_announcement(Endpoint("192.168.1.66", 5351), home.now))
+    assert list(home.router.mapped) == []
+    home.handle(home.core.receive_announcement(Endpoint(GATEWAY, 5351), home.now))
     assert list(home.router.mapped) == [41641]
+    assert len(home.told) == 1
+
+
+def test_a_router_that_comes_up_late_is_found_by_its_announcement() -> None:
+    home = home_with("pcp")
+    home.router.is_up = False
+    home.start()
+    home.run_until(1100.0)
+    home.router.is_up = True
+    home.handle(home.core.receive_announcement(Endpoint(GATEWAY, 5351), home.now))
+    assert home.told == [(1100.0, PortMapped(EXTERNAL, "pcp", FOR_2_HOURS))]
 
 
 def test_a_router_with_a_new_address_is_a_new_endpoint() -> None:
