@@ -8,6 +8,8 @@ then on the relay delivers to us. Packets may be sent as soon as ClientInfo is o
     client --request [ClientInfo]--> server      client <--[101] ServerKey-- server
     client --[ClientInfo]----------> server      client <--ServerInfo------- server
 
+A third way is the slow one in WebSocket messages.
+
 The relay says something every 60 to 65 s, so 120 s of silence is a dead connection.
 """
 
@@ -18,6 +20,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from node.core.relay_events import (
+    FrameMessages,
     Output,
     PacketsReceived,
     PeerGone,
@@ -30,7 +33,7 @@ from node.core.relay_events import (
 )
 from node.core.token_bucket import TokenBucket
 from node.keys import KEY_SIZE, NodePrivate, NodePublic
-from node.wire import derp, derp_login
+from node.wire import derp, derp_login, websocket
 from node.wire.derp import HEADER, HEADER_SIZE, PACKET_HEADER_SIZE
 from node.wire.malformed import Malformed
 
@@ -42,9 +45,16 @@ MAX_ANSWER = 16_384  # bytes of HTTP answer before we stop believing it is one
 UPGRADE_REQUEST = (
     "GET /derp HTTP/1.1\r\n"
     "Host: {host}\r\n"
-    "Upgrade: DERP\r\n"
+    "{upgrade}"
     "Connection: Upgrade\r\n"
-    "User-Agent: punchlab\r\n"
+    "User-Agent: punchlab\r\n\r\n"
+)
+DERP, FAST_START = "Upgrade: DERP\r\n", "Derp-Fast-Start: 1\r\n"
+WEBSOCKET = (
+    "Upgrade: websocket\r\n"
+    f"Sec-WebSocket-Version: {websocket.VERSION}\r\n"
+    f"Sec-WebSocket-Protocol: {websocket.SUBPROTOCOL}\r\n"
+    "Sec-WebSocket-Key: {key}\r\n"
 )
 
 
@@ -72,6 +82,7 @@ class RelayClient:
         self._details = details or derp_login.ClientDetails()
         self.server_key: NodePublic | None = None  # as soon as it is known
         self._rest = b""
+        self._accept: str | None = None  # what a relay that agrees to WebSocket answers
         self._bucket: TokenBucket | None = None
         self._silent_at: float | None = None  # the login's or the connection's patience ends
         self._ping: tuple[bytes, float] | None = None  # what was sent, and when
@@ -90,12 +101,20 @@ class RelayClient:
 
     def start(self, server_key: NodePublic | None, now: float) -> list[Output]:
         """`server_key`: what the meta certificate said, or None for the slow way."""
-        self._silent_at = now + LOGIN_TIMEOUT
-        request = UPGRADE_REQUEST.format(host=self._host).encode()
         if server_key is None:
-            self.phase = Phase.ANSWER
-            return [SendBytes(request + b"\r\n")]
-        return [SendBytes(request + b"Derp-Fast-Start: 1\r\n\r\n" + self._login(server_key))]
+            return [self._request(now, DERP)]
+        request = self._request(now, DERP + FAST_START).data
+        return [SendBytes(request + self._login(server_key))]
+
+    def start_websocket(self, now: float) -> list[Output]:
+        """For networks that know WebSockets and no other upgrade; always the slow way."""
+        key = websocket.new_key(self._random)
+        self._accept = websocket.accept_key(key)
+        return [self._request(now, WEBSOCKET.format(key=key))]
+
+    def _request(self, now: float, upgrade: str) -> SendBytes:
+        self._silent_at, self.phase = now + LOGIN_TIMEOUT, Phase.ANSWER
+        return SendBytes(UPGRADE_REQUEST.format(host=self._host, upgrade=upgrade).encode())
 
     def receive(self, data: bytes, now: float) -> list[Output]:
         if self.phase in (Phase.NEW, Phase.DOWN):
@@ -104,8 +123,8 @@ class RelayClient:
         if self.phase is Phase.UP:
             self._silent_at = now + SILENCE
         try:
-            if self.phase is Phase.ANSWER and not self._receive_answer():
-                return []
+            if self.phase is Phase.ANSWER:
+                return self._receive_answer(now)
             return self._receive_frames(now)
         except Malformed as problem:
             return self._down(f"the relay broke the protocol: {problem}")
@@ -167,17 +186,29 @@ class RelayClient:
         self._rest, self._silent_at, self._ping = b"", None, None
         return [RelayDown(why, retry=True)]
 
-    def _receive_answer(self) -> bool:
+    def _receive_answer(self, now: float) -> list[Output]:
         head, blank, rest = self._rest.partition(b"\r\n\r\n")
         if len(head) > MAX_ANSWER:
             raise Malformed("HTTP: no end of the answer")
         if not blank:
-            return False
-        status = head.split(b"\r\n", 1)[0].decode("latin-1")
+            return []
+        status, *fields = head.decode("latin-1").split("\r\n")
         if not status.startswith("HTTP/1.1 101"):
             raise Malformed(f"HTTP: {status[:60]!r} instead of 101")
         self._rest, self.phase = rest, Phase.SERVER_KEY
-        return True
+        if self._accept is None:
+            return self._receive_frames(now)
+        self._check_agreed(fields)
+        self._rest = b""
+        return [FrameMessages(rest)]
+
+    def _check_agreed(self, fields: Sequence[str]) -> None:
+        """RFC 6455 §4.1: the answer is to this very request, and about DERP."""
+        lines = (line.partition(":") for line in fields)
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        accept, protocol = (headers.get(f"sec-websocket-{w}") for w in ("accept", "protocol"))
+        if accept != self._accept or protocol != websocket.SUBPROTOCOL:
+            raise Malformed("WebSocket: the relay did not agree to it")
 
     def _receive_frames(self, now: float) -> list[Output]:
         """All whole frames in hand; runs of packets from one source come out as one batch."""

@@ -13,6 +13,13 @@ class SendBytes:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameMessages:
+    """The relay agreed: all bytes both ways are in WebSocket messages now; `early` came already."""
+
+    early: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RelayUp:
     server_key: NodePublic
 
@@ -55,4 +62,4 @@ class RelayDown:
 
 
 Event = RelayUp | PacketsReceived | PeerGone | PeerPresent | RelayPong | RelayHealth | RelayDown
-Output = SendBytes | Event
+Output = SendBytes | FrameMessages | Event

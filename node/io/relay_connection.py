@@ -15,21 +15,27 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from node.core.relay_client import RelayClient
-from node.core.relay_events import Event, Output, RelayDown, RelayUp, SendBytes
+from node.core.relay_events import Event, FrameMessages, Output, RelayDown, RelayUp, SendBytes
 from node.core.relay_outbox import TLS_RECORD, Outbox
 from node.io import tls_client
-from node.io.dial import Dial
 from node.io.loop import READ, WRITE, Loop, Timer
-from node.io.resolve import resolve
+from node.io.relay_opening import RelayOpening
 from node.keys import NodePrivate, NodePublic
 from node.netmap import DerpNode
 from node.wire.derp_login import ClientDetails
+from node.wire.malformed import Malformed
+
+if TYPE_CHECKING:
+    from node.core.http_connect import Proxy
+    from node.io.websocket_stream import WebSocketStream
 
 CONNECT_TIMEOUT = 10.0  # seconds: name, TCP, TLS and login together
 BUFFER = 256 * 1024
 
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _shared = bytearray(BUFFER)
 _view = memoryview(_shared)
 
@@ -46,20 +52,22 @@ class RelayConnection:
         *,
         details: ClientDetails | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
+        proxy: Proxy | None = None,
+        websocket: bool = False,
     ) -> None:
         self.relay, self.region_id = relay, region_id
         self.fast_start = False
         self.outbox = Outbox()
         self._loop, self._ca_file, self._on_event = loop, ca_file, on_event
         self._client = RelayClient(private, relay.host_name, random=os.urandom, details=details)
-        self._dial: Dial | None = None
-        self._tls: ssl.SSLSocket | None = None
+        self._stream: ssl.SSLSocket | WebSocketStream | None = None
+        self._websocket = websocket
         self._closed = False
         self._write_wanted = False
         self._timer: Timer | None = None
         self._connect_timeout = connect_timeout
         self._patience = loop.at(loop.now() + connect_timeout, self._connect_timed_out)
-        loop.soon(self._resolve)
+        self._opening = RelayOpening(loop, relay, ca_file, proxy, self._opened, self._down)
 
     # --- what the owner asks for ---
 
@@ -85,7 +93,7 @@ class RelayConnection:
 
     def send_frames(self, frames: bytes) -> None:
         """Packet frames ready made, droppable like all packets."""
-        if not self.up or self._tls is None:
+        if not self.up or self._stream is None:
             return
         if not self.outbox.empty:
             self.outbox.push(frames)
@@ -113,85 +121,38 @@ class RelayConnection:
         self._patience.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        if self._dial is not None:
-            self._dial.cancel()
-        if self._tls is not None:
-            self._loop.forget(self._tls.fileno())
-            self._tls.close()
+        self._opening.cancel()
+        if self._stream is not None:
+            self._loop.forget(self._stream.fileno())
+            self._stream.close()
 
     # --- connecting ---
 
     def _connect_timed_out(self) -> None:
         self._down(f"no connection within {self._connect_timeout:g} s", retry=True)
 
-    def _resolve(self) -> None:
-        if self._closed:
+    def _opened(self, tls: ssl.SSLSocket) -> None:
+        self._stream = tls
+        self._loop.watch(tls.fileno(), READ, self._ready)
+        if self._websocket:
+            self._handle(self._client.start_websocket(self._loop.now()))
             return
-        known = [a for a in (self.relay.ipv4, self.relay.ipv6) if a is not None and a != "none"]
-        if known:
-            self._connect(known)
-        else:
-            resolve(self._loop, self.relay.host_name, self._resolved)
-
-    def _resolved(self, addresses: list[str]) -> None:
-        families = {False: self.relay.ipv4, True: self.relay.ipv6}
-        usable = [a for a in addresses if families[":" in a] != "none"]
-        if not usable:
-            self._down("its name has no address here: neither hosts file nor DNS knows it", True)
-        elif not self._closed:
-            self._connect(usable)
-
-    def _connect(self, addresses: list[str]) -> None:
-        port = self.relay.derp_port
-        self._dial = Dial(
-            self._loop, addresses, port, self._connected, lambda why: self._down(why, retry=True)
-        )
-
-    def _connected(self, tcp: socket.socket) -> None:
-        try:
-            context = tls_client.context_for(self.relay, self._ca_file)
-        except OSError as error:
-            tcp.close()
-            why = f"the CA file {self._ca_file} cannot be used: {error.strerror or error}"
-            self._down(why, retry=False)
-            return
-        name = tls_client.expected_name(self.relay)
-        try:
-            self._tls = context.wrap_socket(
-                tcp, server_hostname=name, do_handshake_on_connect=False
-            )
-        except (OSError, ValueError) as error:  # gone already, or no name at all
-            tcp.close()
-            self._down(f"it hung up before the TLS handshake ({error})", retry=True)
-            return
-        self._handshake(0)
-
-    def _handshake(self, _events: int) -> None:
-        assert self._tls is not None
-        try:
-            self._tls.do_handshake()
-            if tls_client.is_pinned(self.relay):
-                tls_client.check_pin(self._tls, self.relay)
-        except ssl.SSLWantReadError:
-            self._loop.watch(self._tls.fileno(), READ, self._handshake)
-        except ssl.SSLWantWriteError:
-            self._loop.watch(self._tls.fileno(), WRITE, self._handshake)
-        except tls_client.Untrusted as problem:
-            self._down(str(problem), retry=False)
-        except ssl.SSLError as error:
-            wrong = isinstance(error, ssl.SSLCertVerificationError)
-            self._down(tls_client.explain(error, self.relay, self._ca_file), retry=not wrong)
-        except OSError as error:
-            self._down(f"it hung up during the TLS handshake ({error.strerror or error})", True)
-        else:
-            self._start()
-
-    def _start(self) -> None:
-        assert self._tls is not None
-        key = tls_client.meta_key(self._tls)
+        key = tls_client.meta_key(tls)
         self.fast_start = key is not None
-        self._loop.watch(self._tls.fileno(), READ, self._ready)
         self._handle(self._client.start(key, self._loop.now()))
+
+    def _frame_messages(self, early: bytes) -> None:
+        """The relay agreed to WebSocket: from here on everything is in messages."""
+        from node.io.websocket_stream import WebSocketStream  # late: few use it
+
+        assert isinstance(self._stream, socket.socket)
+        try:
+            self._stream = WebSocketStream(self._stream, client=True, early=early)
+        except Malformed as problem:
+            self._down(f"the relay broke the protocol: {problem}", retry=True)
+            return
+        if early:
+            self._loop.soon(self._read)
 
     # --- running ---
 
@@ -203,16 +164,17 @@ class RelayConnection:
 
     def _read(self) -> None:
         """All that TLS has, at most one buffer full, as one batch."""
-        tls, size, end = self._tls, 0, ""
-        assert tls is not None
+        stream, size, end = self._stream, 0, ""
+        if stream is None or self._closed:
+            return
         try:
             while BUFFER - size >= TLS_RECORD:  # room for a whole one: none is left half read
-                got = tls.recv_into(_view[size:])
+                got = stream.recv_into(_view[size:])
                 if not got:
                     end = "the relay closed the connection"
                     break
                 size += got
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except _LATER:
             pass
         except OSError as error:
             end = f"the connection broke: {error.strerror or error}"
@@ -227,6 +189,8 @@ class RelayConnection:
         for output in outputs:
             if isinstance(output, SendBytes):
                 self.outbox.put(output.data)
+            elif isinstance(output, FrameMessages):
+                self._frame_messages(output.early)
             elif isinstance(output, RelayDown):
                 self._down(output.why, output.retry)
             else:
@@ -239,12 +203,12 @@ class RelayConnection:
 
     def _write(self, data: bytes | memoryview) -> int:
         """How much TLS took before it said "later"."""
-        assert self._tls is not None
+        assert self._stream is not None
         sent, view = 0, memoryview(data)
         try:
             while sent < len(view):
-                sent += self._tls.send(view[sent:])
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                sent += self._stream.send(view[sent:])
+        except _LATER:
             pass
         except OSError as error:
             why = f"the connection broke: {error.strerror or error}"
@@ -261,9 +225,9 @@ class RelayConnection:
         self._want_write(not self.outbox.empty)
 
     def _want_write(self, wanted: bool) -> None:
-        if wanted != self._write_wanted and self._tls is not None:
+        if wanted != self._write_wanted and self._stream is not None:
             self._write_wanted = wanted
-            self._loop.watch(self._tls.fileno(), READ | WRITE if wanted else READ, self._ready)
+            self._loop.watch(self._stream.fileno(), READ | WRITE if wanted else READ, self._ready)
 
     def _set_timer(self) -> None:
         deadline = self._client.deadline

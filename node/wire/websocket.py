@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 
 from node.wire.malformed import Malformed
@@ -33,6 +34,10 @@ class Opcode(IntEnum):
     CLOSE = 0x8
     PING = 0x9
     PONG = 0xA
+
+
+def new_key(random: Callable[[int], bytes]) -> str:
+    return base64.b64encode(random(KEY_SIZE)).decode()
 
 
 def accept_key(key: str) -> str:
