@@ -60,19 +60,20 @@ class Backend:
 
     def serves(self, quality: LinkQuality) -> list[str]:
         """The means for what this link does: `["delay: NFQUEUE", "rate: tbf"]`."""
-        shapes = (quality.up, quality.down)
-        return [
-            f"{name}: {mean}"
-            for name, mean in self.means.items()
-            if any(getattr(shape, name) != getattr(CLEAN, name) for shape in shapes)
-        ]
+        needs = _needs(quality.up) | _needs(quality.down)
+        return [f"{name}: {mean}" for name, mean in self.means.items() if name in needs]
 
     def check(self, link: str, shape: Shape) -> None:
         """Raises CannotHere for what nothing here can do."""
         for name, mean in self.means.items():
-            if mean is None and getattr(shape, name) != getattr(CLEAN, name):
+            if mean is None and name in _needs(shape):
                 problem = f"{link}: this kernel has nothing that makes a {name}"
                 raise CannotHere(problem, f"it takes {_TAKES[name]}; lab.doctor says what is there")
+
+
+def _needs(shape: Shape) -> set[str]:
+    needs = {name for name in _TAKES if getattr(shape, name) != getattr(CLEAN, name)}
+    return needs - {"loss"} if "burst" in needs else needs
 
 
 def look() -> Backend:
