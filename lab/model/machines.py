@@ -208,7 +208,8 @@ def _rules(ground: Ground, router: Router) -> Iterator[Ruleset]:
 
 def _rules4(ground: Ground, router: Router, site: Site) -> tuple[Ruleset, ...]:
     try:
-        return render(router.nat, site) + port_mapping.rules(router.port_mapping, site)
+        mapped = port_mapping.rules(router.port_mapping, router.nat, site)
+        return render(router.nat, site) + mapped
     except NatError as error:
         key = f"router.{router.name}.{error.key}"
         raise TopologyError(ground.topology.file, key, error.problem, error.hint) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from lab.model.errors import nearest
 from lab.model.plan import Ruleset
 from lab.model.ruleset import Site
+from lab.model.words import Nat, NatError
 
 UPNP, NAT_PMP, PCP = "upnp", "nat-pmp", "pcp"
 PROTOCOLS = (UPNP, NAT_PMP, PCP)
@@ -48,10 +49,14 @@ def parse_protocol(text: str) -> str:
     return text
 
 
-def rules(protocols: tuple[str, ...], site: Site) -> tuple[Ruleset, ...]:
+def rules(protocols: tuple[str, ...], nat: Nat, site: Site) -> tuple[Ruleset, ...]:
     """The daemon speaks NAT-PMP and PCP or neither, so the one that is not wanted is kept from it."""
     if not protocols:
         return ()
+    if nat.scope == "endpoint" or nat.refresh == "outbound" or nat.lifetime is not None:
+        problem = "this NAT lets in only whom an inside host has written to, lately"
+        hint = "leave out the nat's scope, refresh and lifetime"
+        raise NatError("port_mapping", problem, hint)
     unwanted = [version for name, version in VERSIONS.items() if name not in protocols]
     silence = "".join(SILENCE.format(lan=site.lan, version=version) for version in unwanted)
     return (Ruleset("nftables", TABLE.format(site=site, silence=silence), WHY),)

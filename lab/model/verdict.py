@@ -18,7 +18,7 @@ them meet there (R6).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,9 +116,9 @@ def admits(host: End, guest: End) -> bool:
     return True
 
 
-def expect(topology: Topology, a: str, b: str, port_mapping: Collection[str] = ()) -> Verdict:
-    """The path between two hosts. `port_mapping`: the routers that map ports for who asks."""
-    one, other = end_of(topology, a, port_mapping), end_of(topology, b, port_mapping)
+def expect(topology: Topology, a: str, b: str) -> Verdict:
+    """The path between two hosts. Both are nodes, so they ask a router that maps ports to."""
+    one, other = end_of(topology, a), end_of(topology, b)
     if shared := _shared_lan(topology, a, b):
         return Verdict("direct", f"both are in the LAN of {shared}", "LAN")
     common = [level for level in one.way if level in other.way]
@@ -134,14 +134,14 @@ def expect(topology: Topology, a: str, b: str, port_mapping: Collection[str] = (
     return _meet_by_hairpin(one, other, common)
 
 
-def end_of(topology: Topology, host: str, port_mapping: Collection[str] = ()) -> End:
+def end_of(topology: Topology, host: str) -> End:
     """By its first uplink, which is its default route."""
     on = topology.host(host).on
     routers = topology.way_up(on[0]) if on else []
     way = tuple(Level(router.name, router.nat) for router in routers)
     nats = [level for level in way if level.translates]
     # A router asks for an address that is public, so only a single NAT can map a port for anybody.
-    mapped = len(nats) == 1 and nats[0].name in port_mapping
+    mapped = len(nats) == 1 and bool(topology.router(nats[0].name).port_mapping)
     return End(host, way, port_mapped=mapped)
 
 

@@ -21,6 +21,7 @@ def test_the_topologies_that_others_rely_on_are_there() -> None:
         "same-carrier",
         "public",
         "udp-blocked",
+        "port-mapped",
         "two-regions",
         "two-uplinks",
         "office",

@@ -166,12 +166,14 @@ def test_a_host_right_behind_the_carrier_is_reached_by_its_own_address() -> None
 def test_a_port_mapping_opens_a_home_but_not_one_behind_a_carrier() -> None:
     pair = loads(HOSTS_IN("symmetric", "symmetric"), "t.toml")
     assert expect(pair, "a", "b").rule == "R4b"
-    assert expect(pair, "a", "b", port_mapping={"rb"}).rule == "D1"
-
-    double = load(
-        "double-nat", {"router.home-a.nat": "symmetric", "router.home-b.nat": "symmetric"}
+    mapped = {"router.rb.port_mapping": '["pcp"]'}
+    assert (
+        expect(loads(HOSTS_IN("symmetric", "symmetric"), "t.toml", mapped), "a", "b").rule == "D1"
     )
-    assert expect(double, "node-a", "node-b", port_mapping={"home-a"}).rule == "R4b"
+
+    hard = {"router.home-a.nat": "symmetric", "router.home-b.nat": "symmetric"}
+    double = load("double-nat", {**hard, "router.home-a.port_mapping": '["pcp"]'})
+    assert expect(double, "node-a", "node-b").rule == "R4b"
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,7 @@ def test_a_port_mapping_opens_a_home_but_not_one_behind_a_carrier() -> None:
         ("nat-pair", "D3"),
         ("double-nat", "D3"),
         ("hard-pair", "R4b"),
+        ("port-mapped", "D1"),
         ("easy-hard", "D2"),
         ("same-lan", "LAN"),
         ("same-carrier", "D3"),
