@@ -48,6 +48,7 @@ PROGRAMS = (
     ("ping", "iputils-ping", False),
     ("tcpdump", "tcpdump", False),
     ("conntrack", "conntrack", False),
+    ("miniupnpd", "miniupnpd-nftables", False),
 )
 BENT_LINKS = "bent links"
 _MODULE = "the kernel lacks it: modprobe {}, or another kernel"
