@@ -7,20 +7,23 @@
      "derp_map": {"Regions": {"900": {"RegionID": 900, "RegionCode": "nyc", "RegionName": "nyc",
         "Nodes": [{"Name": "900a", "RegionID": 900, "HostName": "nyc.derp.example"}]}}}}
 
-`mtu`, `disco_key` and `endpoints` may be left out. The relay map has the field names of the public
+`mtu`, `disco_key` and `endpoints` may be left out. A peer whose `home_region` is 0 is plain WireGuard,
+found at its endpoints or where it was last heard; it may have a `preshared_key` (base64, as `wg genpsk`
+writes it) and a `persistent_keepalive` (seconds). The relay map has the field names of the public
 DERP map JSON; there the word "none" turns an address family off. A person writes this file, so
 every error names the key and the problem.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar
 
-from node.keys import BadKey, DiscoPublic, NodePublic
+from node.keys import KEY_SIZE, BadKey, DiscoPublic, NodePublic
 from node.wire.endpoint import Endpoint, parse_endpoint
 from node.wire.malformed import Malformed
 
@@ -28,6 +31,7 @@ T = TypeVar("T")
 
 MTU = 1280  # what every path carries once WireGuard's 80 bytes (over IPv6) are added
 MTU_RANGE = range(576, 65536)
+KEEPALIVE_RANGE = range(1 << 16)  # seconds; 0: none
 
 
 class NetmapError(ValueError):
@@ -69,6 +73,8 @@ class Peer:
     allowed_ips: tuple[str, ...]
     home_region: int
     endpoints: tuple[Endpoint, ...] = ()
+    preshared_key: bytes = field(default=bytes(KEY_SIZE), repr=False)
+    persistent_keepalive: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,8 @@ def _peer(value: Any, key: str) -> Peer:
         allowed_ips=peer.each("allowed_ips", _network),
         home_region=peer.number("home_region", range(1 << 16)),
         endpoints=peer.each("endpoints", _endpoint, optional=True),
+        preshared_key=peer.value("preshared_key", _preshared_key, bytes(KEY_SIZE)),
+        persistent_keepalive=peer.number("persistent_keepalive", KEEPALIVE_RANGE, 0) or None,
     )
 
 
@@ -265,6 +273,16 @@ def _endpoint(value: Any, key: str) -> Endpoint:
         return parse_endpoint(_text(value, key))
     except Malformed:
         raise NetmapError(key, f"{value!r} is not ADDRESS:PORT") from None
+
+
+def _preshared_key(value: Any, key: str) -> bytes:
+    try:
+        raw = base64.b64decode(_text(value, key), validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != KEY_SIZE:
+        raise NetmapError(key, "is not 32 bytes in base64")  # and never shown: it is a secret
+    return raw
 
 
 def _key_of(parse: Callable[[str], T]) -> Callable[[Any, str], T]:

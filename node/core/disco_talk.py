@@ -83,6 +83,10 @@ class DiscoTalk:
     def tell_relayed(self, peer: MeshPeer, why: str, now: float) -> list[Action]:
         return _told(peer, "relay", self._by_relay.via(peer, now), why)
 
+    def tell_plain(self, peer: MeshPeer) -> list[Action]:
+        """Plain WireGuard follows its peer: authenticated data is all the proof there is."""
+        return _told(peer, "direct", str(peer.plain_endpoint), "WireGuard was heard from there")
+
     def ask(self, ask: int, peer: MeshPeer, now: float) -> list[Action]:
         """A person's ping: the direct path alone if it is trusted, else every way at once."""
         pings = peer.paths.ping_now(now)

@@ -31,6 +31,7 @@ from node.core.device import (
 )
 from node.core.disco_talk import DiscoTalk
 from node.core.introductions import Introductions
+from node.core.limits import Limits
 from node.core.mesh_peer import ACTIVE, MeshPeer
 from node.core.relays import Relays
 from node.core.roster import Roster
@@ -55,10 +56,11 @@ class Mesh:
         random: Callable[[int], bytes],
         epoch: float,
         mtu: int = 1280,
+        limits: Limits | None = None,
     ) -> None:
         self.public = private.public
         self.counters: Counter[str] = Counter()
-        self.device = Device(private, random=random, epoch=epoch, mtu=mtu)
+        self.device = Device(private, random=random, epoch=epoch, mtu=mtu, limits=limits)
         self.relays = Relays(random)
         self.surroundings = Surroundings(random)
         self._by_relay = ByRelay(self.relays)
@@ -290,7 +292,7 @@ class Mesh:
         endpoint = source if isinstance(source, Endpoint) else None
         if peer.is_plain:
             peer.roamed = endpoint or peer.roamed
-            return []
+            return self._talk.tell_plain(peer)
         actions = self._talk.perform(peer, peer.paths.data_received(endpoint, now), now)
         if peer.shown is None:
             actions += self._talk.tell_relayed(peer, peer.paths.why, now)

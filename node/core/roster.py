@@ -58,7 +58,15 @@ class Roster:
 
     @property
     def configs(self) -> list[PeerConfig]:
-        return [PeerConfig(peer.key, peer.config.allowed_ips) for peer in self]
+        return [
+            PeerConfig(
+                peer.key,
+                peer.config.allowed_ips,
+                peer.config.preshared_key,
+                peer.config.persistent_keepalive,
+            )
+            for peer in self
+        ]
 
     @property
     def networks(self) -> list[IPv4Network | IPv6Network]:

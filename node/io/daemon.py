@@ -26,6 +26,7 @@ from node.core.actions import (
     SendUdp,
     WriteTun,
 )
+from node.core.limits import Limits
 from node.core.mesh import Mesh
 from node.core.relay_events import Event as RelayEvent
 from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
@@ -59,7 +60,8 @@ class Daemon:
         self.disco_key = disco.public
         epoch = time.time() - loop.now()
         mtu = self.netmap.mtu
-        self.mesh = Mesh(private, disco, random=os.urandom, epoch=epoch, mtu=mtu)
+        limits = Limits(rekey_after_time=settings.rekey_after) if settings.rekey_after else None
+        self.mesh = Mesh(private, disco, random=os.urandom, epoch=epoch, mtu=mtu, limits=limits)
         self.events = EventLog(loop, _events_fd(settings.events), self.netmap.name)
         self._links = RelayLinks(loop, private, settings.ca, self._relay_event)
         self._requests = Requests(self)

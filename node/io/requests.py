@@ -70,6 +70,9 @@ class Requests:
         if peer is None:
             names = ", ".join(each.name for each in self._daemon.mesh.roster) or "none"
             return answer({"error": f"no peer {word!r}; the peers are: {names}"})
+        if peer.is_plain:
+            word = "plain WireGuard, which answers no disco ping"
+            return answer({"error": f"{peer.name} is {word}; try: ping {peer.config.addresses[0]}"})
         number, loop = next(self._numbers), self._daemon.loop
         self._waiting[number] = answer
         loop.at(loop.now() + _timeout(request), partial(self._give_up, number, peer.name))

@@ -37,6 +37,7 @@ class Settings:
     events: str = "-"
     verbose: bool = False
     port_mapping: int = LIFETIME
+    rekey_after: float | None = None  # seconds; None: as WireGuard has it
 
 
 def read_key(path: str) -> NodePrivate:

@@ -79,6 +79,26 @@ def test_a_disco_key_and_endpoints_are_taken_when_known() -> None:
     assert peer.endpoints == (Endpoint("203.0.113.20", 41641), Endpoint("2001:db8::9", 7))
 
 
+def test_a_plain_wireguard_peer_has_a_preshared_key_and_perhaps_a_keepalive() -> None:
+    plain = copy.deepcopy(NETMAP)
+    plain["peers"][0] |= {
+        "home_region": 0,
+        "preshared_key": "Kysr" * 10 + "Kys=",
+        "persistent_keepalive": 25,
+    }
+    [peer] = parse_netmap(json.dumps(plain)).peers
+    assert (peer.preshared_key, peer.persistent_keepalive) == (b"+" * 32, 25)
+    assert "+++" not in repr(peer)
+
+
+def test_a_wrong_preshared_key_is_told_without_the_key() -> None:
+    broken = copy.deepcopy(NETMAP)
+    broken["peers"][0]["preshared_key"] = "S3CRET=="
+    with pytest.raises(NetmapError, match="32 bytes in base64") as caught:
+        parse_netmap(json.dumps(broken))
+    assert "S3CRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "key", "problem"),
     [
