@@ -22,6 +22,7 @@ from lab.model.overlay import OVERLAY4
 from lab.model.plan import JSON, DaemonPlan, Plan, Wire
 
 FIRST_REGION = 900  # DERP's own maps leave 900 to 999 to private regions
+PLAIN_WIREGUARD = ("wireguard-go", "lab.world.daemons.wireguard_go:WireguardGo")  # know no relay
 LOCALHOST = (("127.0.0.1", "localhost"), ("::1", "localhost"))
 
 
@@ -119,7 +120,7 @@ def _daemons(
 
 def _settings(host: Host, regions: dict[str, int]) -> dict[str, JSON]:
     settings: dict[str, JSON] = {"overlay": list(host.overlay), "listen_port": host.listen_port}
-    if regions:
+    if regions and host.runs not in PLAIN_WIREGUARD:
         settings["region"] = regions[host.home or next(iter(regions))]
     if host.argv:
         settings["argv"] = list(host.argv)

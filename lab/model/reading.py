@@ -26,7 +26,7 @@ from lab.model.port_mapping import parse_protocol
 from lab.model.quantity import parse_chance, parse_duration, parse_rate
 from lab.model.toml import Table
 
-RUNS = ("node", "command")  # or "package.module:Class"
+RUNS = ("node", "wireguard-go", "command")  # or "package.module:Class"
 KINDS6 = get_args(IPv6Kind)
 NO_NAT = PRESETS["open"]
 NAT_HINT = 'say which NAT it is: nat = "port-restricted-cone", or nat = "open" for none'
@@ -179,7 +179,7 @@ def _check_daemon(host: Host, table: Table) -> None:
         raise table.error("argv", "missing", 'say what to run: argv = ["iperf3", "-s"]')
     if host.runs != "command" and host.argv:
         raise table.error("argv", "does nothing here", 'it belongs to runs = "command"')
-    if host.runs == "node" and not host.overlay:
+    if host.runs in ("node", "wireguard-go") and not host.overlay:
         raise table.error("overlay", "missing", 'a node needs one, as in "100.64.1.10"')
     if host.runs is None:
         for name in ("overlay", "listen_port", "home", "args"):

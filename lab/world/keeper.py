@@ -96,7 +96,7 @@ class Keeper:
         if any(machine.rules for machine in self.plan.machines) and has_legacy():
             mounts.show_legacy_rules()
         self._supervisor = Supervisor(world, folder, self._record, self._selector)
-        self._supervisor.prepare(self.plan, roster_of(self.plan.daemons))
+        self._supervisor.prepare(self.plan, roster_of(self.plan))
         answers = Answers(
             world, self._supervisor, self._record, self._summary, self.stop, in_user_namespace
         )

@@ -19,6 +19,7 @@ from lab.world.programs import find
 
 BIN = Path("/run/bin")
 _NETNS = Path("/run/netns")
+_WIREGUARD = Path("/run/wireguard")  # where `wg` looks for interfaces; each host has its own
 _LEGACY = ("iptables", "iptables-restore", "iptables-save")
 
 
@@ -58,6 +59,8 @@ def furnish(files: Path) -> None:
         mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _cover(Path("/etc/hosts"), files / "hosts")
     _cover(Path("/etc/resolv.conf"), files / "resolv.conf")
+    _WIREGUARD.mkdir(mode=0o700, exist_ok=True)
+    mount("wireguard", str(_WIREGUARD), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700")
 
 
 def _cover(target: Path, source: Path) -> None:

@@ -1,18 +1,22 @@
 """Who is in the mesh: the nodes with their keys, the relays, and the authority that certifies them.
 
-Made when the lab is built and kept only in its folder: a plan has no secrets.
+Made when the lab is built and kept only in its folder: a plan has no secrets. A member without a home
+region is plain WireGuard: it knows neither relays nor discovery, so the others are told its endpoint
+if it is on the internet, and each of them shares a preshared key with it.
 """
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2s
 from typing import Any
 
 from nacl.bindings import crypto_scalarmult_base
 
-from lab.model.plan import DaemonPlan
+from lab.model.network import INTERNET
+from lab.model.plan import Plan
 from lab.world.authority import Authority
 
 
@@ -41,7 +45,12 @@ class Member:
     host: str
     key: Secret
     overlay: tuple[str, ...]
-    region: int
+    region: int  # 0: plain WireGuard
+    endpoint: str | None = None  # of a host on the internet
+
+    @property
+    def networks(self) -> list[str]:
+        return [f"{each}/{128 if ':' in each else 32}" for each in self.overlay]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,22 @@ class Roster:
     members: dict[str, Member]
     relays: dict[str, Relay]
     authority: Authority
+    _secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+
+    def peers(self, host: str) -> list[Member]:
+        return [each for each in self.members.values() if each.host != host]
+
+    def preshared_key(self, one: str, other: str) -> str | None:
+        """As `wg` writes it; None between two nodes, which have none."""
+        if all(self.members[each].region for each in (one, other)):
+            return None
+        pair = " ".join(sorted((one, other))).encode()
+        return base64.b64encode(blake2s(pair, key=self._secret).digest()).decode()
 
     def netmap(self, host: str) -> dict[str, Any]:
         """What the node on `host` is told: itself, the others, the relays."""
         me = self.members[host]
-        peers = [self._peer(each) for each in self.members.values() if each is not me]
+        peers = [self._peer(each) | self._plain(host, each) for each in self.peers(host)]
         return {
             "name": host,
             "addresses": list(me.overlay),
@@ -76,12 +96,19 @@ class Roster:
             "name": member.host,
             "node_key": member.key.public,
             "addresses": list(member.overlay),
-            "allowed_ips": [
-                f"{address}/{128 if ':' in address else 32}" for address in member.overlay
-            ],
+            "allowed_ips": member.networks,
             "home_region": member.region,
             "disco_key": None,
             "endpoints": [],
+        }
+
+    def _plain(self, host: str, peer: Member) -> dict[str, Any]:
+        preshared = self.preshared_key(host, peer.host)
+        if preshared is None or peer.region:
+            return {}
+        return {
+            "preshared_key": preshared,
+            "endpoints": [peer.endpoint] if peer.endpoint else [],
         }
 
     def _regions(self) -> dict[str, Any]:
@@ -109,10 +136,11 @@ class Roster:
         return regions
 
 
-def roster_of(daemons: Iterable[DaemonPlan]) -> Roster:
+def roster_of(plan: Plan) -> Roster:
     members: dict[str, Member] = {}
     relays: dict[str, Relay] = {}
-    for daemon in daemons:
+    public = {wire.a[0] for wire in plan.wires if wire.b[0] == INTERNET}
+    for daemon in plan.daemons:
         words: dict[str, Any] = daemon.settings
         if daemon.runs == "derper":
             relays[daemon.host] = Relay(
@@ -126,5 +154,12 @@ def roster_of(daemons: Iterable[DaemonPlan]) -> Roster:
         elif words.get("overlay"):
             overlay = tuple(address.partition("/")[0] for address in words["overlay"])
             region = words.get("region") or 0
-            members[daemon.host] = Member(daemon.host, Secret.new(), overlay, region)
+            endpoint = None
+            if daemon.host in public and words.get("listen_port"):
+                endpoint = _endpoint(plan.underlay[daemon.host], words["listen_port"])
+            members[daemon.host] = Member(daemon.host, Secret.new(), overlay, region, endpoint)
     return Roster(members, relays, Authority())
+
+
+def _endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -10,6 +10,7 @@ from lab.world.daemons.contract import Daemon
 KNOWN = {
     "node": "lab.world.daemons.node:Node",
     "derper": "lab.world.daemons.derper:Derper",
+    "wireguard-go": "lab.world.daemons.wireguard_go:WireguardGo",
     "miniupnpd": "lab.world.daemons.miniupnpd:Miniupnpd",
     "tayga": "lab.world.daemons.tayga:Tayga",
     "command": "lab.world.daemons.command:Command",
