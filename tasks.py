@@ -19,12 +19,12 @@ from invoke.tasks import task
 from lab import commands
 
 ROOT = Path(__file__).parent
-WINGS = ("node", "lab", "e2e")
+WINGS = ("node", "lab", "e2e", "interop")
 
 
 @task(
     help={
-        "only": "node, lab or e2e: one wing of the tests",
+        "only": "node, lab, e2e or interop: one wing of the tests",
         "keyword": "pytest's -k: only the tests whose names match",
         "workers": "test processes side by side; 0 runs them in this one",
     }

@@ -1,0 +1,173 @@
+"""Our node and wireguard-go, across a NAT, each as the one who starts: the same WireGuard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.pytest_plugin import Net, NoReply, StartLab
+from tests.e2e.captures import captured
+from tests.interop.datagrams import payloads, send
+from tests.interop.routers import reboot
+
+PORT = 51820  # wireguard-go's in this topology; the nodes have their own
+NODE_PORT = 41641
+INITIATION, TRANSPORT = 1, 4
+missing = [program for program in ("wireguard-go", "wg") if shutil.which(program) is None]
+pytestmark = pytest.mark.skipif(
+    bool(missing),
+    reason=f"{' and '.join(missing)} not installed: apt-get install wireguard-go wireguard-tools",
+)
+
+
+def test_a_node_behind_a_nat_reaches_wireguard_go(lab: StartLab) -> None:
+    net = lab("plain-wireguard")
+    node, other = net.node("node-a"), net.node("wg-out")
+
+    node.ping(other)
+    other.ping(node)  # the other way round through the same hole
+
+    assert peer(net, "wg-out", node.overlay)["endpoint"].startswith("203.0.113.10:")
+    assert handshakes(net, "node-a", "wg-out") == 1
+    assert node.path_history(other) == ["direct"]
+
+
+def test_wireguard_go_behind_a_nat_reaches_a_node(lab: StartLab) -> None:
+    net = lab("plain-wireguard")
+    node, other = net.node("node-b"), net.node("wg-in")
+
+    other.ping(node)
+    node.ping(other)
+
+    [path] = node.path_events(other)
+    assert path["via"].startswith("203.0.113.20:")
+    assert handshakes(net, "wg-in", "node-b") == 1
+
+
+def test_keys_are_renewed_and_no_packet_is_lost(lab: StartLab) -> None:
+    net = lab("plain-wireguard", set={"host.node-a.args": ["--rekey-after", "1"]})
+    node, other = net.node("node-a"), net.node("wg-out")
+    node.ping(other)
+
+    echoes = node.stream(other, count=130, interval=0.1).finish()
+
+    assert handshakes(net, "node-a", "wg-out") >= 3  # one in 5 s: WireGuard starts none sooner
+    assert (echoes.lost, echoes.duplicated) == (0, 0)
+
+
+def test_a_wrong_preshared_key_lets_nobody_through(lab: StartLab) -> None:
+    net = lab("plain-wireguard")
+    node, other = net.node("node-a"), net.node("wg-out")
+    key = peer(net, "wg-out", node.overlay)["key"]
+    right = json.loads((net.lab.folder / "hosts/node-a/netmap.json").read_text())
+    [preshared] = [p["preshared_key"] for p in right["peers"] if p["name"] == "wg-out"]
+
+    set_preshared_key(net, "wg-out", key, "A" * 43 + "=")
+    with pytest.raises(NoReply):
+        node.ping(other, patience=1)
+    set_preshared_key(net, "wg-out", key, preshared)
+    node.ping(other, patience=8)  # the next handshake is tried after 5 s
+
+
+def test_each_follows_the_other_when_its_nat_is_rebooted(lab: StartLab) -> None:
+    net = lab("plain-wireguard", nat={"home-a": "symmetric"})
+    for inside, outside, router in (
+        ("node-a", "wg-out", "home-a"),
+        ("wg-in", "node-b", "home-b"),
+    ):
+        one, other = net.node(inside), net.node(outside)
+        one.ping(other)
+        before = seen_at(net, outside, inside)
+        reboot(net, router)
+        one.ping(other)
+        other.ping(one)
+        after = seen_at(net, outside, inside)
+        assert before.split(":")[0] == after.split(":")[0]
+        assert before != after
+
+
+def test_wireguard_go_takes_nothing_of_ours_twice(lab: StartLab, tmp_path: Path) -> None:
+    net = lab("plain-wireguard")
+    node, other = net.node("node-a"), net.node("wg-out")
+    with captured(net, ["wg-out"], tmp_path, f"udp dst port {PORT}") as captures:
+        node.ping(other)
+    sent = payloads(captures.files["wg-out"], PORT)
+    assert {each[0] for each in sent} >= {INITIATION, TRANSPORT}
+    before = peer(net, "wg-out", node.overlay)
+
+    send(net, "nyc", net.lab.plan().underlay["wg-out"], PORT, sent)
+    node.ping(other)  # what was sent before it has been looked at
+
+    after = peer(net, "wg-out", node.overlay)
+    assert after["endpoint"] == before["endpoint"]  # not where the copies came from
+    assert after["handshake"] == before["handshake"]
+    assert handshakes(net, "node-a", "wg-out") == 1
+
+
+def test_we_take_nothing_of_wireguard_go_twice(lab: StartLab, tmp_path: Path) -> None:
+    net = lab("plain-wireguard")
+    node, other = net.node("node-b"), net.node("wg-in")
+    with captured(net, ["node-b"], tmp_path, f"udp dst port {NODE_PORT}") as captures:
+        other.ping(node)
+    sent = payloads(captures.files["node-b"], NODE_PORT)
+    transport = [each for each in sent if each[0] == TRANSPORT]
+    assert transport
+    assert len(transport) < len(sent)
+
+    send(net, "nyc", net.lab.plan().underlay["node-b"], NODE_PORT, sent)
+    other.ping(node)
+
+    counters = status(net, "node-b")["counters"]
+    assert counters["replayed"] == len(transport)
+    assert counters["replayed_initiation"] == len(sent) - len(transport)
+    assert len(node.path_events(other)) == 1
+    assert handshakes(net, "node-b", "wg-in") == 1
+
+
+# --- what both say ---
+
+
+def peer(net: Net, host: str, overlay: str) -> dict[str, Any]:
+    """What `wg` says of the peer with that address."""
+    lines = net.run(host, "wg", "show", "wg0", "dump").stdout.splitlines()[1:]
+    names = (
+        "key",
+        "preshared",
+        "endpoint",
+        "allowed",
+        "handshake",
+        "received",
+        "sent",
+        "keepalive",
+    )
+    peers = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+    return next(each for each in peers if each["allowed"] == f"{overlay}/32")
+
+
+def seen_at(net: Net, host: str, other: str) -> str:
+    """Where the one outside sees the one inside."""
+    if host == "wg-out":
+        return str(peer(net, host, net.node(other).overlay)["endpoint"])
+    return str(net.node(host).path_events(net.node(other))[-1]["via"])
+
+
+def set_preshared_key(net: Net, host: str, key: str, preshared: str) -> None:
+    script = f'echo "{preshared}" | wg set wg0 peer "{key}" preshared-key /dev/stdin'
+    done = net.run(host, "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+
+
+def handshakes(net: Net, host: str, other: str) -> int:
+    wanted = ("handshake", host, other)
+    return sum((e["event"], e["host"], e.get("peer")) == wanted for e in net.lab.events())
+
+
+def status(net: Net, host: str) -> Any:
+    control = net.lab.folder / "hosts" / host / "control.sock"
+    argv = [sys.executable, "-m", "node", "status", "--control", str(control), "--json"]
+    return json.loads(net.run(host, *argv).stdout)
