@@ -17,14 +17,19 @@ CHUNK = 1 << 16
 
 class HttpCall:
     def __init__(
-        self, loop: Loop, to: Endpoint, data: bytes, on_done: Callable[[HttpResponse | None], None]
+        self,
+        loop: Loop,
+        to: Endpoint,
+        data: bytes,
+        on_done: Callable[[HttpResponse | None], None],
+        within: float = WITHIN,
     ) -> None:
         """`on_done` is called once, with None if no answer came."""
         self._loop, self._unsent, self._on_done = loop, data, on_done
         self._received = b""
         self._tcp: socket.socket | None = None
         self._done = False
-        self._timer = loop.at(loop.now() + WITHIN, lambda: self._finish(None))
+        self._timer = loop.at(loop.now() + within, lambda: self._finish(None))
         self._dial = Dial(
             loop, [to.address], to.port, self._connected, lambda _: self._finish(None)
         )
