@@ -19,13 +19,16 @@ them meet there (R6).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from lab.model import nat64
+from lab.model.family import Family, families
 from lab.model.network import Topology
 from lab.model.words import Nat
+from lab.model.words6 import WORDS6
 
-Rule = Literal["LAN", "D1", "D2", "D3", "R4", "R4b", "R5", "R6"]
+Rule = Literal["LAN", "D1", "D2", "D3", "R4", "R4b", "R5", "R6", "R7", "R8"]
 
 STRICTNESS = (
     "none",
@@ -71,6 +74,8 @@ class End:
     way: tuple[Level, ...] = ()
     # A port mapping (UPnP, NAT-PMP, PCP) lets anybody in at a port that does not move.
     port_mapped: bool = False
+    # Behind a NAT64: it cannot write to an IPv4 endpoint, only answer to where a ping came from.
+    only_answers: bool = False
 
     @property
     def mover(self) -> Level | None:
@@ -95,6 +100,10 @@ def meet(a: End, b: End) -> Verdict:
         if (blocker := end.blocker) is not None:
             return Verdict("relay", f"{blocker.name} lets no UDP out", "R5")
     admitting = [(host, guest) for host, guest in ((a, b), (b, a)) if admits(host, guest)]
+    for end in (a, b):
+        if not admitting and end.only_answers:
+            reason = f"{end.host} pings no IPv4 endpoint, and {_strictest(end)} lets in nobody else"
+            return Verdict("relay", f"{reason} than who was pinged", "R8")
     if not admitting:
         return _relayed(a, b)
     return min((_direct(host, guest) for host, guest in admitting), key=lambda each: each.rule)
@@ -102,8 +111,10 @@ def meet(a: End, b: End) -> Verdict:
 
 def admits(host: End, guest: End) -> bool:
     """Whether the guest's ping to the host's learned endpoint passes every router on its way in."""
-    if host.port_mapped:
-        return True
+    if guest.only_answers:
+        return False
+    if host.port_mapped or host.only_answers:
+        return host.strictest is None
     moved = False
     for level in host.way:
         own_moves = level.moves and level.nat.scope == "mapping"
@@ -118,8 +129,28 @@ def admits(host: End, guest: End) -> bool:
 
 def expect(topology: Topology, a: str, b: str) -> Verdict:
     """The path between two hosts. Both are nodes, so they ask a router that maps ports to."""
-    one, other = end_of(topology, a), end_of(topology, b)
-    if shared := _shared_lan(topology, a, b):
+    verdicts = [
+        verdict
+        for family in families(topology)
+        if (verdict := _expect_in(family, a, b)) is not None
+    ]
+    if not verdicts:
+        reason = f"{a} and {b} have neither IPv4 nor IPv6 in common"
+        return Verdict("relay", reason, "R7")
+    return next((each for each in reversed(verdicts) if each.path == "direct"), verdicts[0])
+
+
+def _expect_in(family: Family, a: str, b: str) -> Verdict | None:
+    """None where one of them has no address of that family."""
+    one, other = end_in(family, a), end_in(family, b)
+    if one is None or other is None:
+        return None
+    verdict = _between(one, other, _shared_lan(family, a, b))
+    return replace(verdict, reason=f"IPv6: {verdict.reason}") if family.version == 6 else verdict
+
+
+def _between(one: End, other: End, shared: str | None) -> Verdict:
+    if shared is not None:
         return Verdict("direct", f"both are in the LAN of {shared}", "LAN")
     common = [level for level in one.way if level in other.way]
     if not common:
@@ -134,10 +165,21 @@ def expect(topology: Topology, a: str, b: str) -> Verdict:
     return _meet_by_hairpin(one, other, common)
 
 
-def end_of(topology: Topology, host: str) -> End:
-    """By its first uplink, which is its default route."""
-    on = topology.host(host).on
-    routers = topology.way_up(on[0]) if on else []
+def end_in(family: Family, host: str) -> End | None:
+    """By its first uplink of that family, which is its default route."""
+    topology = family.topology
+    machine = topology.host(host)
+    if machine not in family.hosts:
+        translator = nat64.router_of(topology, machine) if family.version == 4 else None
+        if translator is None:
+            return None
+        way = tuple(Level(each.name, each.nat) for each in topology.way_up(translator.name))
+        return End(host, way, only_answers=True)
+    uplinks = family.uplinks(machine)
+    routers = topology.way_up(uplinks[0]) if uplinks else []
+    if family.version == 6:
+        ways = ((each.name, each.ipv6) for each in routers)
+        return End(host, tuple(Level(name, WORDS6[kind]) for name, kind in ways if kind))
     way = tuple(Level(router.name, router.nat) for router in routers)
     nats = [level for level in way if level.translates]
     # A router asks for an address that is public, so only a single NAT can map a port for anybody.
@@ -145,13 +187,17 @@ def end_of(topology: Topology, host: str) -> End:
     return End(host, way, port_mapped=mapped)
 
 
-def _shared_lan(topology: Topology, a: str, b: str) -> str | None:
-    theirs = topology.host(b).on
-    return next((router for router in topology.host(a).on if router in theirs), None)
+def _shared_lan(family: Family, a: str, b: str) -> str | None:
+    hosts = {host.name: host for host in family.hosts}
+    if a not in hosts or b not in hosts:
+        return None
+    theirs = family.uplinks(hosts[b])
+    return next((router for router in family.uplinks(hosts[a]) if router in theirs), None)
 
 
 def _without(end: End, common: Sequence[Level]) -> End:
-    return End(end.host, tuple(level for level in end.way if level not in common))
+    way = tuple(level for level in end.way if level not in common)
+    return replace(end, way=way, port_mapped=False)
 
 
 def _meet_inside(a: End, b: End, at: Level) -> Verdict | None:
@@ -186,7 +232,7 @@ def _meet_by_hairpin(a: End, b: End, common: Sequence[Level]) -> Verdict:
 
 def _through(end: End, outermost: Level, turned: Level) -> End:
     way = end.way[: end.way.index(outermost)]
-    return End(end.host, (*way, turned), end.port_mapped)
+    return replace(end, way=(*way, turned))
 
 
 def _direct(host: End, guest: End) -> Verdict:
@@ -223,6 +269,10 @@ def _relayed(a: End, b: End) -> Verdict:
         f"and {strict.name} admits only the endpoint that {still.host} has sent to"
     )
     return Verdict("relay", reason, "R4")
+
+
+def _strictest(end: End) -> str:
+    return end.strictest.name if end.strictest else "nobody"
 
 
 def _mover(end: End) -> str:

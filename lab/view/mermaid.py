@@ -11,7 +11,7 @@ from json import dumps  # JSON is YAML, which a flowchart's head is
 
 from lab.model.link import CLEAN, LinkQuality, Shape
 from lab.model.nat import Nat
-from lab.model.network import INTERNET, Host, Topology
+from lab.model.network import INTERNET, Host, Router, Topology
 
 BREAK = "<br/>"
 UNITS = ((10**9, "gbit"), (10**6, "mbit"), (10**3, "kbit"), (1, "bit"))
@@ -33,9 +33,16 @@ def _shapes(topology: Topology) -> Iterator[tuple[str, str]]:
     for relay in topology.relays:
         yield relay.name, f"[({_text(relay.name, relay.hostname)})]"
     for router in topology.routers:
-        yield router.name, "{{" + _text(router.name, describe(router.nat)) + "}}"
+        yield router.name, "{{" + _text(router.name, *_does(router)) + "}}"
     for host in topology.hosts:
         yield host.name, f"[{_text(host.name, *_about(host))}]"
+
+
+def _does(router: Router) -> Iterator[str]:
+    if router.ipv4:
+        yield describe(router.nat)
+    if router.ipv6:
+        yield f"IPv6 {router.ipv6}" + (", NAT64" if router.nat64 else "")
 
 
 def _about(host: Host) -> Iterator[str]:
