@@ -103,9 +103,10 @@ def inside_of(plan: Plan, router: str) -> list[Inside]:
         if wire.b[0] == router and plan.machine(machine).kind == "host":
             ports = plan.machine(machine).interfaces
             port = next(each for each in ports if each.name == interface)
-            found.append(Inside(machine, str(IPv4Interface(port.addresses[0]).ip)))
+            ipv4 = [each for each in port.addresses if ":" not in each]
+            found += [Inside(machine, str(IPv4Interface(each).ip)) for each in ipv4[:1]]
     if not found:
-        raise BadRequest(f"{router} has no host in its LAN to measure from")
+        raise BadRequest(f"{router} has no host with IPv4 in its LAN to measure from")
     return found
 
 
