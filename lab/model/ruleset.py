@@ -7,18 +7,11 @@ one step (`iptables-restore`, `nft -f`) and says in one sentence why it is in it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.model.language import ROUTED, check, needs_nftables, needs_nftables_here
 from lab.model.plan import Ruleset
+from lab.model.templates import rendered
 from lab.model.words import Nat, NatError
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-TEMPLATES = Path(__file__).parent / "rules"
 
 # Ports that are handed out in order or by parity. nft takes them as a table only, so not all 64000.
 FIRST_PORT = 40000
@@ -88,28 +81,11 @@ def _pairs(nat: Nat, site: Site) -> list[tuple[str, str]]:
 
 
 def _text(template: str, nat: Nat, site: Site) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            nat=nat,
-            site=site,
-            pairs=_pairs(nat, site),
-            first_port=FIRST_PORT,
-            port_count=PORT_COUNT,
-        )
-    )
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # 0.1 s, so only when needed
-
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
+    return rendered(
+        template,
+        nat=nat,
+        site=site,
+        pairs=_pairs(nat, site),
+        first_port=FIRST_PORT,
+        port_count=PORT_COUNT,
     )
