@@ -1,28 +1,18 @@
 """The control socket: a Unix stream, one JSON object a line, requests in and answers out.
 
-    {"do": "ping", "peer": "node-b", "timeout": 5}   ->   {"via": "...", "rtt_ms": 20.3, ...}
-    anything it cannot do                            ->   {"error": "one line"}
-
-Any number of clients at once, up to a bound; one that goes away, never reads or sends rubbish ends
-its own connection and nothing else. The socket file has mode 0600: who may open it may do all.
+{"do": "ping", "peer": "node-b", "timeout": 5}   ->   {"via": "...", "rtt_ms": 20.3, ...}
+anything it cannot do                            ->   {"error": "one line"}
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
-import socket
-import stat
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from node.io.loop import READ, WRITE, Loop
-
-CLIENTS = 64
-LINE = 65536  # bytes of one request
-UNREAD = 1 << 20  # bytes of answers that a client has not read: more, and it is gone
+from node.io import unix_server
+from node.io.loop import Loop
+from node.io.unix_server import SocketTaken, UnixServer
 
 Answer: TypeAlias = Callable[[dict[str, Any]], None]
 Handler: TypeAlias = Callable[[dict[str, Any], Answer], None]
@@ -34,132 +24,24 @@ class ControlTaken(Exception):
 
 class Control:
     def __init__(self, loop: Loop, path: str, handle: Handler) -> None:
-        self._loop, self._path, self._handle = loop, path, handle
-        self._clients: set[_Client] = set()
-        self._socket = _listen(path)
-        loop.watch(self._socket.fileno(), READ, self._accept)
+        self._handle = handle
+        try:
+            self._server = UnixServer(loop, path, b"\n", self._request)
+        except SocketTaken as problem:
+            raise ControlTaken(f"control {problem}") from None
 
     def close(self) -> None:
-        for client in list(self._clients):
-            client.close()
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        self._server.close()
 
-    def _accept(self, _events: int) -> None:
-        try:
-            connection, _ = self._socket.accept()
-        except OSError:  # gone again already, or no descriptor left
-            return
-        if len(self._clients) >= CLIENTS:
-            connection.close()
-            return
-        self._clients.add(_Client(self._loop, connection, self._handle, self._clients.discard))
+    def _request(self, line: bytes, answer: unix_server.Answer) -> None:
+        def answer_json(value: dict[str, Any]) -> None:
+            answer(json.dumps(value).encode() + b"\n")
 
-
-class _Client:
-    def __init__(
-        self,
-        loop: Loop,
-        connection: socket.socket,
-        handle: Handler,
-        on_close: Callable[[_Client], None],
-    ) -> None:
-        self._loop, self._socket, self._handle, self._on_close = loop, connection, handle, on_close
-        self._rest = b""
-        self._unsent = b""
-        self._open = True
-        connection.setblocking(False)
-        loop.watch(connection.fileno(), READ, self._ready)
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
-            self._on_close(self)
-
-    def answer(self, value: dict[str, Any]) -> None:
-        """May be called at any time later, and when the client has gone."""
-        if self._open:
-            self._unsent += json.dumps(value).encode() + b"\n"
-            self._flush()
-
-    def _ready(self, events: int) -> None:
-        if events & WRITE:
-            self._flush()
-        if events & ~WRITE and self._open:
-            self._read()
-
-    def _read(self) -> None:
-        try:
-            data = self._socket.recv(LINE)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return self.close()
-        if not data:
-            return self.close()
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._request(line)
-        if len(self._rest) > LINE:
-            self.close()
-        return None
-
-    def _request(self, line: bytes) -> None:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
-        if not isinstance(request, dict):
-            return self.answer({"error": "expected one JSON object a line"})
-        return self._handle(request, self.answer)
-
-    def _flush(self) -> None:
-        try:
-            self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            return self.close()
-        if len(self._unsent) > UNREAD:
-            return self.close()
-        wanted = READ | WRITE if self._unsent else READ
-        return self._loop.watch(self._socket.fileno(), wanted, self._ready)
-
-
-def _listen(path: str) -> socket.socket:
-    _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    before = os.umask(0o177)
-    try:
-        listener.bind(path)
-        listener.listen(CLIENTS)
-    except OSError as error:
-        listener.close()
-        raise ControlTaken(f"control socket {path}: {error.strerror or error}") from None
-    finally:
-        os.umask(before)
-    listener.setblocking(False)
-    return listener
-
-
-def _remove_stale(path: str) -> None:
-    """The socket of a node that was killed; never one that answers, and never another file."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise ControlTaken(f"control socket {path}: there is a file that is no socket")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ControlTaken(f"control socket {path}: {error.strerror or error}") from None
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except OSError as error:
-            if error.errno == errno.ECONNREFUSED:
-                os.unlink(path)
-                return
-    raise ControlTaken(f"control socket {path}: another node answers there")
+        if isinstance(request, dict):
+            self._handle(request, answer_json)
+        else:
+            answer_json({"error": "expected one JSON object a line"})

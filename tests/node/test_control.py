@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from node.io.control import CLIENTS, LINE, Answer, Control, ControlTaken
+from node.io.control import Answer, Control, ControlTaken
 from node.io.loop import Loop
+from node.io.unix_server import CLIENTS, REQUEST
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_line_without_an_end_closes_only_its_own_connection(server: Server) ->
         return False
 
     server.run_until(closed)
-    assert sent < LINE + (1 << 20)
+    assert sent < REQUEST + (1 << 20)
     assert server.ask(other, b"{}") == {"echo": {}}
 
 
