@@ -30,21 +30,25 @@ from node.core.limits import Limits
 from node.core.mesh import Mesh
 from node.core.relay_events import Event as RelayEvent
 from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
+from node.core.uapi_view import interface_of
 from node.io.control import Control, ControlTaken
 from node.io.events import EventLog
 from node.io.linkwatch import Links, LinkWatch
 from node.io.loop import READ, Loop, Timer
 from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
+from node.io.proxies import Proxies, proxies_from
 from node.io.relay_links import RelayLinks
 from node.io.requests import Requests
 from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
 from node.io.stun_addresses import StunAddresses
 from node.io.tun import NoTun, Tun
+from node.io.uapi import Uapi
 from node.io.udp import PortTaken, UdpPort
-from node.keys import DiscoPrivate
+from node.keys import DiscoPrivate, NodePrivate
 from node.netmap import Netmap
 from node.wire.endpoint import Endpoint
+from node.wire.uapi import Interface
 
 OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
 
@@ -63,7 +67,9 @@ class Daemon:
         limits = Limits(rekey_after_time=settings.rekey_after) if settings.rekey_after else None
         self.mesh = Mesh(private, disco, random=os.urandom, epoch=epoch, mtu=mtu, limits=limits)
         self.events = EventLog(loop, _events_fd(settings.events), self.netmap.name)
-        self._links = RelayLinks(loop, private, settings.ca, self._relay_event)
+        self._links = RelayLinks(
+            loop, private, settings.ca, self._relay_event, _proxies(settings), settings.websocket
+        )
         self._requests = Requests(self)
         self._udp = UdpPort(settings.listen_port)
         self._tun = Tun(settings.tun)
@@ -74,6 +80,7 @@ class Daemon:
         self._control: Control | None = None
         if settings.control:
             self._control = Control(loop, settings.control, self._requests.handle)
+        self._uapi = Uapi(loop, settings.tun, partial(self._as_interface, private, epoch))
         self.mapper: PortMapper | None = None
         if settings.port_mapping:
             self.mapper = PortMapper(
@@ -108,6 +115,7 @@ class Daemon:
         self._watch.close()
         if self._control is not None:
             self._control.close()
+        self._uapi.close()
         self.events.write("stopped", {})
         self._udp.close()
         self._tun.close()
@@ -183,6 +191,9 @@ class Daemon:
         usable = [each for each in links.local if ":" not in each or self._udp.has_ipv6]
         return [Endpoint(each, self._udp.port) for each in usable]
 
+    def _as_interface(self, private: NodePrivate, epoch: float) -> Interface:
+        return interface_of(self.mesh, private, self._udp.port, epoch)
+
     def _note_ready(self) -> None:
         home = self.mesh.relays.home
         if self._is_ready or not (home is None or self.mesh.relays.is_up(home)):
@@ -251,6 +262,14 @@ class Daemon:
         unreachable, self._unreachable = self._unreachable, set()
         for to in unreachable:
             self.perform(self.mesh.udp_failed(to, self.loop.now()))
+
+
+def _proxies(settings: Settings) -> Proxies:
+    try:
+        return proxies_from(settings.proxy, os.environ)
+    except ValueError as problem:
+        where = "HTTPS_PROXY" if settings.proxy is None else "--proxy"
+        raise Refused(f"{where}: {problem}", BAD_INPUT) from None
 
 
 def _events_fd(where: str) -> int:
