@@ -49,6 +49,7 @@ PROGRAMS = (
     ("tcpdump", "tcpdump", False),
     ("conntrack", "conntrack", False),
     ("miniupnpd", "miniupnpd-nftables", False),
+    ("tayga", "tayga", False),
 )
 BENT_LINKS = "bent links"
 _MODULE = "the kernel lacks it: modprobe {}, or another kernel"

@@ -6,6 +6,7 @@ an address nobody wrote down gets one of the pool's others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ _LAST_WORDS = "Dynamic pool"  # of its greeting: the interface is attached by th
 
 class Tayga(Daemon):
     needs: ClassVar[tuple[str, ...]] = ("tayga", "stdbuf")
+    packages: ClassVar[Mapping[str, str]] = {"stdbuf": "coreutils"}
     needs_tun: ClassVar[bool] = True
 
     def argv(self) -> list[str]:
