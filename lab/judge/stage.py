@@ -85,6 +85,7 @@ class Stage:
         self._sockets: dict[str, Socket] = {}
         self._rest: dict[str, bytes] = {}
         self._count = itertools.count(1)
+        self._fresh = 0  # arrivals at all sockets since somebody asked
 
     def __enter__(self) -> Self:
         return self
@@ -96,8 +97,10 @@ class Stage:
         at: TracebackType | None,
     ) -> None:
         for puppet in self._puppets.values():
-            with puppet:
-                puppet.stdin.close()  # type: ignore[union-attr]
+            puppet.stdin.close()  # type: ignore[union-attr]
+        for puppet in self._puppets.values():
+            with puppet:  # all are ending by now, side by side
+                pass
 
     def enter(self, machines: Sequence[str]) -> None:
         """Starts the puppets of these machines, side by side."""
@@ -149,6 +152,12 @@ class Stage:
                 self._listen(by_number[number], number)
         return True
 
+    def hears_more(self, within: float) -> bool:
+        """Whether anything came, at any socket, since the last time this was asked."""
+        came = self.wait(lambda: self._fresh > 0, within)
+        self._fresh = 0
+        return came
+
     def pause(self, seconds: float) -> None:
         self.wait(lambda: False, seconds)
 
@@ -166,6 +175,7 @@ class Stage:
                 self._sockets[name].here = Endpoint(address, port)
             case ["heard", name, address, port, text]:
                 self._sockets[name].arrivals.append(Arrival(Endpoint(address, port), text))
+                self._fresh += 1
             case ["refused", name, _]:
                 self._sockets[name].refusals += 1
             case ["failed", name, why]:
