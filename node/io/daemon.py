@@ -38,6 +38,7 @@ from node.io.loop import READ, Loop, Timer
 from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
 from node.io.proxies import Proxies, proxies_from
+from node.io.proxies import Proxies, proxies_from
 from node.io.relay_links import RelayLinks
 from node.io.requests import Requests
 from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
@@ -262,6 +263,14 @@ class Daemon:
         unreachable, self._unreachable = self._unreachable, set()
         for to in unreachable:
             self.perform(self.mesh.udp_failed(to, self.loop.now()))
+
+
+def _proxies(settings: Settings) -> Proxies:
+    try:
+        return proxies_from(settings.proxy, os.environ)
+    except ValueError as problem:
+        where = "HTTPS_PROXY" if settings.proxy is None else "--proxy"
+        raise Refused(f"{where}: {problem}", BAD_INPUT) from None
 
 
 def _proxies(settings: Settings) -> Proxies:

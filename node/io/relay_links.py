@@ -12,15 +12,20 @@ from node.keys import NodePrivate, NodePublic
 from node.netmap import DerpNode, DerpRegion
 
 if TYPE_CHECKING:
+    from node.io.proxies import Proxies
     from node.io.relay_connection import RelayConnection
 
 OnEvent = Callable[[int, str, Event], None]  # region, the server's name, what happened
 
 
 class RelayLinks:
-    def __init__(self, loop: Loop, private: NodePrivate, ca: str | None, on_event: OnEvent) -> None:
+    def __init__(
+        self, loop: Loop, private: NodePrivate, ca: str | None, on_event: OnEvent,
+        proxies: Proxies | None = None, websocket: bool = False,
+    ) -> None:  # fmt: skip
         self.regions: Mapping[int, DerpRegion] = {}
         self._loop, self._private, self._ca, self._on_event = loop, private, ca, on_event
+        self._proxies, self._websocket = proxies, websocket
         self._open: dict[int, RelayConnection] = {}
         self._attempts: dict[int, int] = {}
 
@@ -37,9 +42,11 @@ class RelayLinks:
         self._attempts[region] = attempt + 1
         server = servers[attempt % len(servers)]
         heard = partial(self._heard, region, server.host_name)
+        proxy = self._proxies.way_to(server.host_name) if self._proxies else None
         self._open[region] = RelayConnection(
-            self._loop, server, region, self._private, self._ca, heard
-        )
+            self._loop, server, region, self._private, self._ca, heard,
+            proxy=proxy, websocket=self._websocket,
+        )  # fmt: skip
 
     def close(self, region: int) -> None:
         connection = self._open.pop(region, None)

@@ -34,6 +34,8 @@ class Settings:
     listen_port: int = PORT
     control: str | None = None
     ca: str | None = None
+    proxy: str | None = None  # None: as HTTPS_PROXY and NO_PROXY say
+    websocket: bool = False
     events: str = "-"
     verbose: bool = False
     port_mapping: int = LIFETIME

@@ -17,6 +17,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--listen-port", type=_port, default=PORT, metavar="N", help="UDP; 0: any")
     parser.add_argument("--control", metavar="F.sock", help="where to take requests")
     parser.add_argument("--ca", metavar="F", help="trust these CAs for relays, not the system's")
+    parser.add_argument(
+        "--proxy", metavar="URL", help="reach relays through this HTTP proxy; none: not HTTPS_PROXY"
+    )
+    parser.add_argument("--websocket", action="store_true", help="speak to relays in WebSockets")
     parser.add_argument("--events", default="-", metavar="F", help="append events there (- stdout)")
     parser.add_argument(
         "--port-mapping",

@@ -109,6 +109,16 @@ def test_an_unknown_command_shows_what_there_is(capsys: pytest.CaptureFixture[st
     assert "netcheck" in capsys.readouterr().out
 
 
+def test_a_proxy_that_is_none_is_refused(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert up(files, "--proxy", "socks://localhost") == 2
+    assert one_line(capsys).startswith("node: --proxy: socks:// is not a kind of proxy")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:http")
+    assert up(files) == 2
+    assert one_line(capsys) == "node: HTTPS_PROXY: not http://HOST:PORT"
+
+
 # --- keys ---
 
 
