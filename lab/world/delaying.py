@@ -101,5 +101,7 @@ class Delaying:
                 return
         self._selector.unregister(self._control)
         self._control.close()
+        assert self._process is not None
+        self._process.wait(_PATIENCE)  # its queues are free again when it is gone, not before
         self._control = self._process = None
         self._on_end()
