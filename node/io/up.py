@@ -30,7 +30,13 @@ def main(argv: Sequence[str]) -> int:
         help="ask the router to map our port for so long; 0: do not ask",
     )
     parser.add_argument(
-        "--rekey-after", type=float, metavar="S", help="new WireGuard keys so often (120), for tests"
+        "--keylog", metavar="F", help="append WireGuard's keys there, to open captures with"
+    )
+    parser.add_argument(
+        "--rekey-after",
+        type=float,
+        metavar="S",
+        help="new WireGuard keys so often (120), for tests",
     )
     parser.add_argument(
         "--verbose", action="store_true", help="every ping and pong is an event too"
