@@ -15,7 +15,7 @@ from lab.model.addresses import Addresses, assign
 from lab.model.blocks import through_nat64
 from lab.model.family import families
 from lab.model.link import PERFECT
-from lab.model.machines import Ground, machines_of
+from lab.model.machines import Ground, machines_of, plugged_into
 from lab.model.names import port_name
 from lab.model.network import INTERNET, Host, Topology
 from lab.model.overlay import OVERLAY4
@@ -30,7 +30,13 @@ def plan_of(topology: Topology) -> Plan:
     sides = tuple(assign(family) for family in families(topology))
     underlay = dict(_underlay(topology, sides))
     names = tuple(_names(topology, sides))
-    ground = Ground(topology, sides, (*LOCALHOST, *names), (*LOCALHOST, *_names64(names)))
+    ground = Ground(
+        topology,
+        sides,
+        hosts_file=(*LOCALHOST, *names),
+        hosts_file64=(*LOCALHOST, *_names64(names)),
+        plugged=plugged_into(topology),
+    )
     return Plan(
         topology=topology.name,
         title=topology.title,

@@ -12,7 +12,7 @@ kernel makes takes a second of duplicate address detection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -54,6 +54,7 @@ class Ground:
     sides: tuple[Addresses, ...]  # IPv4, and IPv6 if the topology has it
     hosts_file: tuple[tuple[str, str], ...]
     hosts_file64: tuple[tuple[str, str], ...]  # for those who reach IPv4 through a NAT64
+    plugged: Mapping[str, Sequence[tuple[str, int]]]  # by router: hosts, and which uplink of theirs
 
     def mtu(self, uplink: str) -> int | None:
         return self.topology.links.get(uplink, PERFECT).mtu
@@ -70,23 +71,15 @@ class Ground:
 
     def in_lan(self, router: str) -> Iterator[tuple[str, str]]:
         """Each machine that is plugged into a router: its name, and its uplink's."""
-        for host in self.topology.hosts:
-            for n, above in enumerate(host.on):
-                if above == router:
-                    yield host.name, host.uplinks[n]
+        for host, n in self.plugged.get(router, ()):
+            yield host, f"{host}@{router}" if n else host
         for each in self.below(router):
             yield each.name, each.name
 
     def inside(self, side: Addresses, router: str) -> list[Address]:
         """Their addresses in its LAN."""
-        hosts = (
-            side.hosts[host.name][host.on.index(router)]
-            for host in side.family.hosts
-            if router in host.on
-        )
-        below = (
-            side.routers[each.name] for each in self.below(router) if each.name in side.routers
-        )
+        hosts = (_uplink(side, host, n) for host, n in self.plugged.get(router, ()))
+        below = (_uplink(side, each.name) for each in self.below(router))
         return [uplink[0] for uplink in chain(hosts, below) if uplink]
 
     def routed_below(self, side: Addresses, router: Router) -> Iterator[Network]:
@@ -99,6 +92,14 @@ class Ground:
             yield side.lans[router.name]
             for each in self.below(router.name):
                 yield from self.routed_below(side, each)
+
+
+def plugged_into(topology: Topology) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for host in topology.hosts:
+        for n, router in enumerate(host.on):
+            found.setdefault(router, []).append((host.name, n))
+    return found
 
 
 def machines_of(ground: Ground) -> Iterator[Machine]:

@@ -32,8 +32,8 @@ def stand_ins(
 ) -> Iterator[tuple[Address, IPv4Address]]:
     """The hosts that come to this translator by an address of their own, and who stands for them."""
     free = (NAT64_POOL[n] for n in range(FIRST, LAST))
-    for host in topology.hosts:
-        if router.nat64 and router_of(topology, host) is router:
+    for host in topology.hosts if router.nat64 else ():
+        if router_of(topology, host) is router:
             for above, uplink in zip(host.on, side.hosts[host.name], strict=True):
                 if uplink and _is_routed_up_to(topology, above, router):
                     yield from zip(uplink, free, strict=False)

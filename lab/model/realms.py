@@ -60,9 +60,10 @@ def check_addresses(family: Family) -> None:
         if (owner := owners.get((router, address))) is not None:
             raise TopologyError(topology.file, key, f"{address} is taken by {owner}")
         owners[router, address] = table.partition(".")[2]
-    for each in family.routers if family.version == 4 else ():
+    one_to_one = [each for each in family.routers if each.nat.mapping == "one-to-one"]
+    for each in one_to_one if family.version == 4 else ():
         count, given = inside(family, each.name), family.given(each)
-        if each.nat.mapping == "one-to-one" and given and len(given) < count:
+        if given and len(given) < count:
             problem = f"a one-to-one NAT needs an address for each machine inside: {count}"
             raise TopologyError(topology.file, f"router.{each.name}.addresses", problem)
 
