@@ -154,4 +154,4 @@ def _remove_stale(path: str) -> None:
             if error.errno == errno.ECONNREFUSED:
                 os.unlink(path)
                 return
-    raise SocketTaken(f"socket {path}: another program answers there")
+    raise SocketTaken(f"socket {path}: another node answers there")
