@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from node.core.device_outputs import HandshakeSecrets
 from node.keys import NodePublic
 from node.wire.endpoint import Endpoint
 
@@ -75,6 +76,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class LogKeys:
+    """For the key log that somebody asked for, and for nothing else."""
+
+    secrets: HandshakeSecrets
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of the log of transitions."""
 
@@ -92,5 +100,6 @@ Action: TypeAlias = (
     | PreferRelay
     | ProbeRelay
     | Answered
+    | LogKeys
     | Event
 )

@@ -15,6 +15,7 @@ from node.core.allowed_ips import AllowedIps
 from node.core.device_outputs import (
     Deliver,
     HandshakeCompleted,
+    HandshakeSecrets,
     Heard,
     Output,
     Reply,
@@ -37,6 +38,7 @@ __all__ = [
     "Deliver",
     "Device",
     "HandshakeCompleted",
+    "HandshakeSecrets",
     "Heard",
     "Output",
     "PeerConfig",
@@ -58,10 +60,13 @@ class Device:
         epoch: float,
         mtu: int = 1280,
         limits: Limits | None = None,
+        log_keys: bool = False,
     ) -> None:
         """`epoch` is Unix time minus the clock that `now` comes from."""
         limits = limits or Limits()
-        self._local = Local(private, random=random, epoch=epoch, mtu=mtu, limits=limits)
+        self._local = Local(
+            private, random=random, epoch=epoch, mtu=mtu, limits=limits, log_keys=log_keys
+        )
         self.public = self._local.public
         self.counters: Counter[str] = self._local.counters
         self._peers: dict[NodePublic, Peer] = {}

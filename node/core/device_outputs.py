@@ -7,7 +7,7 @@ a datagram is a value that the device hands back as it came.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from node.keys import NodePublic
@@ -59,4 +59,14 @@ class HandshakeCompleted:
     initiator: bool
 
 
-Output: TypeAlias = Transmit | Reply | Deliver | Heard | HandshakeCompleted
+@dataclass(frozen=True, slots=True)
+class HandshakeSecrets:
+    """What opens this handshake in a capture. Only from a device that was told to log keys."""
+
+    peer: NodePublic
+    static: bytes = field(repr=False)
+    ephemeral: bytes = field(repr=False)
+    preshared: bytes = field(repr=False)
+
+
+Output: TypeAlias = Transmit | Reply | Deliver | Heard | HandshakeCompleted | HandshakeSecrets

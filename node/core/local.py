@@ -26,12 +26,14 @@ class Local:
         epoch: float,
         mtu: int,
         limits: Limits,
+        log_keys: bool = False,
     ) -> None:
         self.private = private
         self.public = private.public
         self.random = random
         self.mtu = mtu
         self.limits = limits
+        self.log_keys = log_keys
         self.counters: Counter[str] = Counter()
         self.allowed_ips: AllowedIps[Peer] = AllowedIps()
         self.indices: Indices[tuple[Peer, Session | None]] = Indices(random)

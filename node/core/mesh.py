@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
-from node.core.actions import Action, Event, RelayPath, WriteTun
+from node.core.actions import Action, Event, LogKeys, RelayPath, WriteTun
 from node.core.by_relay import ByRelay
 from node.core.courier import Courier
 from node.core.device import (
     Deliver,
     Device,
     HandshakeCompleted,
+    HandshakeSecrets,
     Heard,
     Output,
     Reply,
@@ -57,10 +58,13 @@ class Mesh:
         epoch: float,
         mtu: int = 1280,
         limits: Limits | None = None,
+        log_keys: bool = False,
     ) -> None:
         self.public = private.public
         self.counters: Counter[str] = Counter()
-        self.device = Device(private, random=random, epoch=epoch, mtu=mtu, limits=limits)
+        self.device = Device(
+            private, random=random, epoch=epoch, mtu=mtu, limits=limits, log_keys=log_keys
+        )
         self.relays = Relays(random)
         self.surroundings = Surroundings(random)
         self._by_relay = ByRelay(self.relays)
@@ -272,6 +276,8 @@ class Mesh:
                     actions += self._heard(self.roster[key], heard_at, now)
                 case Reply(to, datagrams):
                     actions += self._courier.reply(to, datagrams, now)
+                case HandshakeSecrets():
+                    actions.append(LogKeys(output))
                 case HandshakeCompleted(key):
                     peer = self.roster[key]
                     actions.append(Event("handshake", {"peer": peer.name}))

@@ -15,6 +15,7 @@ from node.core.cookies import CookieJar
 from node.core.device_outputs import (
     Deliver,
     HandshakeCompleted,
+    HandshakeSecrets,
     Heard,
     Output,
     Source,
@@ -153,10 +154,11 @@ class Peer:
             return []
         self._drop_initiation()
         index = self._local.indices.allocate((self, None))
+        ephemeral = self._local.ephemeral()
         created = create_initiation(
             self._local.private,
             self.key,
-            ephemeral=self._local.ephemeral(),
+            ephemeral=ephemeral,
             index=index,
             timestamp=self._local.timestamp(now),
         )
@@ -167,7 +169,13 @@ class Peer:
             self._counters["degenerate_key"] += 1
             return []
         self._initiated, message = created
-        return [self._handshake(message.pack(), now)]
+        return [*self._secrets(ephemeral), self._handshake(message.pack(), now)]
+
+    def _secrets(self, ephemeral: bytes) -> list[Output]:
+        if not self._local.log_keys:
+            return []
+        static, preshared = self._local.private.raw, self.config.preshared_key
+        return [HandshakeSecrets(self.key, static, ephemeral, preshared)]
 
     def _handshake(self, message: bytes, now: float) -> Transmit:
         signed = self._jar.sign(message, now)
@@ -186,10 +194,11 @@ class Peer:
             self._counters["initiation_flood"] += 1
             return []
         index = self._local.indices.allocate((self, None))
+        ephemeral = self._local.ephemeral()
         created = create_response(
             received,
             preshared_key=self.config.preshared_key,
-            ephemeral=self._local.ephemeral(),
+            ephemeral=ephemeral,
             index=index,
         )
         if created is None:
@@ -207,7 +216,8 @@ class Peer:
         self._timers.session_derived(now)
         self._timers.authenticated_received(now)
         self._handshake_sent(now)
-        return [Heard(self.key, source), self._handshake(message.pack(), now)]
+        answer = self._handshake(message.pack(), now)
+        return [*self._secrets(ephemeral), Heard(self.key, source), answer]
 
     def receive_response(self, message: Response, source: Source, now: float) -> list[Output]:
         initiated = self._initiated

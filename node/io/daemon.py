@@ -20,6 +20,7 @@ from node.core.actions import (
     CloseRelay,
     ConnectRelay,
     Event,
+    LogKeys,
     PreferRelay,
     ProbeRelay,
     SendRelay,
@@ -33,11 +34,11 @@ from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
 from node.core.uapi_view import interface_of
 from node.io.control import Control, ControlTaken
 from node.io.events import EventLog
+from node.io.keylog import KeyLog
 from node.io.linkwatch import Links, LinkWatch
 from node.io.loop import READ, Loop, Timer
 from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
-from node.io.proxies import Proxies, proxies_from
 from node.io.proxies import Proxies, proxies_from
 from node.io.relay_links import RelayLinks
 from node.io.requests import Requests
@@ -66,7 +67,16 @@ class Daemon:
         epoch = time.time() - loop.now()
         mtu = self.netmap.mtu
         limits = Limits(rekey_after_time=settings.rekey_after) if settings.rekey_after else None
-        self.mesh = Mesh(private, disco, random=os.urandom, epoch=epoch, mtu=mtu, limits=limits)
+        self._keylog = KeyLog(settings.keylog) if settings.keylog else None
+        self.mesh = Mesh(
+            private,
+            disco,
+            random=os.urandom,
+            epoch=epoch,
+            mtu=mtu,
+            limits=limits,
+            log_keys=self._keylog is not None,
+        )
         self.events = EventLog(loop, _events_fd(settings.events), self.netmap.name)
         self._links = RelayLinks(
             loop, private, settings.ca, self._relay_event, _proxies(settings), settings.websocket
@@ -250,6 +260,8 @@ class Daemon:
                 case Event(name, fields, is_verbose):
                     if self.settings.verbose or not is_verbose:
                         self.events.write(name, fields)
+                case LogKeys(secrets) if self._keylog is not None:
+                    self._keylog.write(secrets)
                 case Answered():
                     self._requests.answered(action)
         self._arm()
@@ -263,14 +275,6 @@ class Daemon:
         unreachable, self._unreachable = self._unreachable, set()
         for to in unreachable:
             self.perform(self.mesh.udp_failed(to, self.loop.now()))
-
-
-def _proxies(settings: Settings) -> Proxies:
-    try:
-        return proxies_from(settings.proxy, os.environ)
-    except ValueError as problem:
-        where = "HTTPS_PROXY" if settings.proxy is None else "--proxy"
-        raise Refused(f"{where}: {problem}", BAD_INPUT) from None
 
 
 def _proxies(settings: Settings) -> Proxies:

@@ -39,6 +39,7 @@ class Settings:
     events: str = "-"
     verbose: bool = False
     port_mapping: int = LIFETIME
+    keylog: str | None = None
     rekey_after: float | None = None  # seconds; None: as WireGuard has it
 
 

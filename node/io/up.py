@@ -30,6 +30,9 @@ def main(argv: Sequence[str]) -> int:
         help="ask the router to map our port for so long; 0: do not ask",
     )
     parser.add_argument(
+        "--keylog", metavar="F", help="append WireGuard's keys there, to open captures with"
+    )
+    parser.add_argument(
         "--rekey-after",
         type=float,
         metavar="S",
