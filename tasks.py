@@ -40,7 +40,8 @@ def test(
         raise Exit(f"--only {only}: there is {', '.join(WINGS)}", 2)
     argv = [sys.executable, "-m", "pytest", str(Path("tests") / only)]
     argv += ["-k", keyword] if keyword else []
-    argv += ["-n", str(workers)] if workers else []
+    # Tests that share one lab are one group: each worker would bring up its own.
+    argv += ["-n", str(workers), "--dist", "loadgroup"] if workers else []
     run(c, argv)
 
 

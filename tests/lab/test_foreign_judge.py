@@ -20,10 +20,11 @@ from lab.client import Lab
 from tests.lab.street import JUDGE, JUDGE_ADDRESSES, NATS, PAIRS, hosts_of, street
 
 DISCOVERY = "turnutils_natdiscovery"
-pytestmark = pytest.mark.skipif(
+NOT_HERE = pytest.mark.skipif(
     not all(map(shutil.which, ("turnserver", DISCOVERY))),
     reason="coturn is not installed: apt-get install coturn",
 )
+pytestmark = [NOT_HERE, pytest.mark.xdist_group("foreign judge")]
 
 FIRST, SECOND = JUDGE_ADDRESSES
 SERVER = ["turnserver", "-n", "-S", "-L", FIRST, "-L", SECOND, "-p", "3478"]

@@ -15,6 +15,8 @@ from lab.judge.probe import probe
 from lab.model.nat import PRESETS
 from tests.lab.street import NATS, PAIRS, POOLS, SPECIALS, TIMED, WORDS, street
 
+pytestmark = pytest.mark.xdist_group("street")  # one lab for all of these
+
 AT_ONCE = 6  # routers; most of the time goes into waiting for what must not come
 WATCH = 6.0  # seconds: more than the longest life in TIMED
 
