@@ -73,6 +73,14 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What a topology was read from."""
+
+    text: str
+    overrides: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     file: str  # as error messages name it
     name: str
@@ -82,6 +90,7 @@ class Topology:
     routers: tuple[Router, ...] = ()
     hosts: tuple[Host, ...] = ()
     links: Mapping[str, LinkQuality] = field(default_factory=dict)
+    source: Source | None = field(default=None, compare=False, repr=False)
 
     def router(self, name: str) -> Router:
         return next(router for router in self.routers if router.name == name)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lab.model.errors import TopologyError, nearest
-from lab.model.network import INTERNET, Host, Relay, Router, Topology
+from lab.model.network import INTERNET, Host, Relay, Router, Source, Topology
 from lab.model.overrides import override
 from lab.model.reading import read
 from lab.model.toml import drawing_of, parse_toml
@@ -62,7 +63,7 @@ def loads(text: str, file: str, overrides: Mapping[str, str] = NO_OVERRIDES) -> 
     raw = override(parse_toml(text, file), overrides)
     topology = read(raw, file, Path(file).stem, drawing_of(text))
     validate(topology)
-    return topology
+    return replace(topology, source=Source(text, overrides))
 
 
 def known() -> list[tuple[str, str]]:
