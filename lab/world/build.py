@@ -97,12 +97,12 @@ def _configuration(world: World, machine: Machine) -> Iterator[Request]:
     mtus = _mtus(world.plan.wires, machine.name)
     yield links.link(machine.name, "lo", links.LOOPBACK, up=True)
     for interface in machine.interfaces:
-        yield from _interface(world, machine.name, interface, mtus.get(interface.name))
+        yield from interface_requests(world, machine.name, interface, mtus.get(interface.name))
     for route in machine.routes:
         yield links.route(machine.name, route, world.indexes[machine.name, route.dev])
 
 
-def _interface(
+def interface_requests(
     world: World, machine: str, interface: Interface, mtu: int | None
 ) -> Iterator[Request]:
     index = world.indexes[machine, interface.name]
@@ -143,10 +143,10 @@ def _set_sysctls(world: World) -> None:
         ]
         if wanted:
             net = world.namespaces[machine.name].fd
-            world.visitor.inside(net, partial(_write_sysctls, machine.name, wanted))
+            world.visitor.inside(net, partial(write_sysctls, machine.name, wanted))
 
 
-def _write_sysctls(machine: str, wanted: list[tuple[str, str]]) -> None:
+def write_sysctls(machine: str, wanted: list[tuple[str, str]]) -> None:
     for name, value in wanted:
         try:
             _sysctl_path(name).write_text(value)

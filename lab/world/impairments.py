@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import selectors
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from lab.errors import BadRequest, LabError
 from lab.model.bending import Nonsense, bent, describe, differences, parse_change
 from lab.model.errors import nearest
-from lab.model.link import LinkQuality
+from lab.model.link import PERFECT, LinkQuality
 from lab.model.plan import Wire
 from lab.world import links
 from lab.world.build import World
@@ -47,6 +47,17 @@ class Impairments:
     def apply(self) -> None:
         """What the plan says of its links. Their MTUs are there since the links are."""
         self._shaping.become(self._qualities)
+
+    @contextlib.contextmanager
+    def rewired(self, name: str) -> Iterator[None]:
+        """While this wire's far end moves; afterwards it is as bent as it was, wherever it is then."""
+        self._shaping.become(self._qualities | {name: PERFECT})
+        try:
+            yield
+        finally:
+            self._wires = {wire.name: wire for wire in self._world.plan.wires}
+            self._shaping.become(self._qualities)
+            self._set_mtu(self._wires[name], self._qualities[name].mtu)
 
     def _links(self, _: Mapping[str, Any]) -> Answer:
         return Answer({"links": [self._described(wire) for wire in self._world.plan.wires]})

@@ -73,7 +73,9 @@ class Keeper:
         from lab.world import mounts
         from lab.world.answers import Answers
         from lab.world.build import build
+        from lab.world.changing import Changing
         from lab.world.control import Control
+        from lab.world.cutting import Cutting
         from lab.world.impairments import Impairments
         from lab.world.namespaces import Visitor
         from lab.world.record import Record
@@ -102,7 +104,11 @@ class Keeper:
         )
         impairments = Impairments(world, self._record, self._selector, folder)
         impairments.apply()
-        handlers = answers.handlers() | impairments.handlers()
+        cutting = Cutting(world, self._record)
+        changing = Changing(world, folder, self._record, self._supervisor, impairments, cutting)
+        handlers = (
+            answers.handlers() | impairments.handlers() | cutting.handlers() | changing.handlers()
+        )
         control = Control(folder / "control.sock", self._selector, handlers)
         self._record.on_append = control.ring
 

@@ -20,6 +20,7 @@ from lab.world.netlink import HEADER_SIZE, Request
 LOOPBACK = 1
 
 _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
+_DELETE_ADDRESS, _DELETE_ROUTE = 21, 25
 _CREATE = 0x400 | 0x200  # NLM_F_CREATE | NLM_F_EXCL
 _REPLACE = 0x400 | 0x100  # NLM_F_CREATE | NLM_F_REPLACE
 _UP = 0x1
@@ -68,6 +69,13 @@ def link(
     return Request(body, _NEW_LINK, 0, f"{machine}: setting {name}{state}")
 
 
+def move(machine: str, name: str, index: int, to: str, namespace: int, new_index: int) -> Request:
+    """The interface leaves for another namespace, down and without addresses, under a number chosen there."""
+    attributes = [("IFLA_NET_NS_FD", namespace), ("IFLA_NEW_IFINDEX", new_index)]
+    body = _encoded(ifinfmsg(), attributes, index=index)
+    return Request(body, _NEW_LINK, 0, f"{machine}: moving {name} to {to}")
+
+
 def super_packets(machine: str, name: str, index: int, most: int) -> Request:
     """How many packets may leave as one. With 1 each is by itself, also for who counts or loses them."""
     body = _encoded(ifinfmsg(), [("IFLA_GSO_MAX_SEGS", most)], index=index)
@@ -77,6 +85,16 @@ def super_packets(machine: str, name: str, index: int, most: int) -> Request:
 def address(machine: str, name: str, index: int, text: str) -> Request:
     does = f"{machine}: the address {text} of {name}"
     return Request(_address(index, text), _NEW_ADDRESS, _REPLACE, does)
+
+
+def without_address(machine: str, name: str, index: int, text: str) -> Request:
+    does = f"{machine}: {name} without the address {text}"
+    return Request(_address(index, text), _DELETE_ADDRESS, 0, does)
+
+
+def without_route(machine: str, gone: Route, index: int) -> Request:
+    does = f"{machine}: no route to {gone.to} on {gone.dev}"
+    return Request(_route(gone, index), _DELETE_ROUTE, 0, does)
 
 
 def route(machine: str, wanted: Route, index: int) -> Request:

@@ -47,7 +47,8 @@ def show_legacy_rules() -> None:
     """Inside, `iptables` means the legacy tool, because the rules were loaded by it."""
     for name in _LEGACY:
         for family in (name, name.replace("ip", "ip6", 1)):
-            if tool := find(family.replace("tables", "tables-legacy")):
+            tool = find(family.replace("tables", "tables-legacy"))
+            if tool and not (BIN / family).exists():
                 (BIN / family).symlink_to(tool)
 
 

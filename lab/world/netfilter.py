@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
 from lab.world.attributes import attribute, nested, number, text
@@ -31,7 +32,11 @@ _HEADER = struct.Struct("=IHHII")
 _ANSWER_WITHIN = 5.0  # seconds; the kernel answers before `send` returns
 _SEND_BUFFER = 1 << 20
 
-_META_PROTOCOL, _META_MARK, _META_FROM, _META_TO = 1, 3, 6, 7
+_META_PROTOCOL, _META_MARK, _META_FROM, _META_TO, _META_TRANSPORT = 1, 3, 6, 7, 16
+_TCP, _TCP_RESET = b"\x06", 1
+_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
+_TCP_FLAGS, _RST = 13, 0x04  # RFC 9293 §3.1
+_ADDRESSES = {4: (12, 16), 6: (8, 24)}  # where source and destination are in the network header
 _REGISTER, _VERDICT = 1, 0
 _EQUAL, _LESS = 0, 2
 _DROP, _ACCEPT = 0, 1
@@ -40,6 +45,7 @@ _TO_NETWORK_ORDER = 1
 _MILLION = 1_000_000
 
 Rule: TypeAlias = tuple[bytes, ...]
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,28 @@ def sent_by(mac: bytes) -> bytes:
     return load + _compare(mac)
 
 
+def is_from(network: Network) -> bytes:
+    return _address(network, _ADDRESSES[network.version][0])
+
+
+def is_to(network: Network) -> bytes:
+    return _address(network, _ADDRESSES[network.version][1])
+
+
+def is_tcp() -> bytes:
+    return _meta(_META_TRANSPORT) + _compare(_TCP)
+
+
+def is_tcp_reset() -> bytes:
+    flags = _expression(
+        *("payload", number(1, _REGISTER), number(2, _TRANSPORT_HEADER)),
+        *(number(3, _TCP_FLAGS), number(4, 1)),
+    )
+    only = nested(4, attribute(1, bytes([_RST]))), nested(5, attribute(1, b"\0"))
+    mask = _expression("bitwise", number(1, _REGISTER), number(2, _REGISTER), number(3, 1), *only)
+    return is_tcp() + flags + mask + _compare(bytes([_RST]))
+
+
 def marked(mark: int) -> bytes:
     return _meta(_META_MARK) + _compare(struct.pack("=I", mark))
 
@@ -103,6 +131,15 @@ def accept() -> bytes:
     return _verdict(_ACCEPT)
 
 
+def reset() -> bytes:
+    """Drops, and tells the sender that its TCP connection is gone."""
+    return _expression("reject", number(1, _TCP_RESET))
+
+
+def count() -> bytes:
+    return _expression("counter")
+
+
 def mark(value: int) -> bytes:
     store = _expression("meta", number(2, _META_MARK), number(3, _REGISTER))
     return _load(struct.pack("=I", value)) + store
@@ -122,6 +159,15 @@ def queue_by_xtables(line: int) -> bytes:
     """The same by the target of iptables, for kernels that have only that."""
     info = struct.pack("=H6x", line)
     return _expression("target", text(1, "NFQUEUE"), number(2, 0), attribute(3, info))
+
+
+def _address(network: Network, offset: int) -> bytes:
+    """Of a network the whole bytes of its prefix are compared."""
+    kind = IPV4 if network.version == 4 else IPV6
+    value = network.network_address.packed[: network.prefixlen // 8]
+    base, where, size = _NETWORK_HEADER, offset, len(value)
+    numbers = (number(1, _REGISTER), number(2, base), number(3, where), number(4, size))
+    return protocol(kind) + _expression("payload", *numbers) + _compare(value)
 
 
 def _meta(key: int) -> bytes:

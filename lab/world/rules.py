@@ -6,11 +6,14 @@ where the kernel has both. What fails is reported with the router, the line, and
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
-from lab.errors import BuildFailed, CannotHere
+from lab.errors import BuildFailed, CannotHere, LabError
 from lab.model.plan import Ruleset
 from lab.world.namespaces import Visitor
 from lab.world.programs import find
@@ -21,6 +24,8 @@ _LANGUAGES = {
     "nftables": ("nft",),
 }
 _TRIAL = "*filter\nCOMMIT\n*nat\nCOMMIT\n*mangle\nCOMMIT\n*raw\nCOMMIT\n"
+_NFT_TABLE = re.compile(r"^(table \w+ \w+)", re.MULTILINE)
+_XTABLES_TABLE = re.compile(r"^\*(\w+)", re.MULTILINE)
 _LINE = re.compile(r"line:? (\d+)|stdin:(\d+):")
 
 
@@ -34,6 +39,27 @@ class Loader:
         result = self._visitor.inside(net, partial(_run, argv, ruleset.text))
         if result.returncode != 0:
             raise BuildFailed(f"{machine}: {_complaint(ruleset, result.stderr)}")
+
+    def replace(
+        self, machine: str, net: int, old: Sequence[Ruleset], new: Sequence[Ruleset]
+    ) -> None:
+        """Each language's tables in one step; maps start empty. What fails leaves the old rules."""
+        for ruleset in new:
+            self._feed(machine, net, _replacing(ruleset), only_try=True)
+        try:
+            for ruleset in [*map(_replacing, new), *_clearing(old, new)]:
+                self._feed(machine, net, ruleset)
+        except LabError:
+            with contextlib.suppress(LabError):  # the first failure is the one to tell
+                for ruleset in [*map(_replacing, old), *_clearing(new, old)]:
+                    self._feed(machine, net, ruleset)
+            raise
+
+    def _feed(self, machine: str, net: int, ruleset: Ruleset, only_try: bool = False) -> None:
+        argv = _argv(self._tool(ruleset.backend), only_try)
+        result = self._visitor.inside(net, partial(_run, argv, ruleset.text))
+        if result.returncode != 0:
+            raise LabError(f"{machine}: {_complaint(ruleset, result.stderr)}")
 
     def _tool(self, backend: str) -> str:
         if backend not in self._tools:
@@ -60,8 +86,37 @@ def has_legacy(family: str = "iptables") -> bool:
     return tool is not None and _choose(family) == tool
 
 
-def _argv(tool: str) -> list[str]:
-    return [tool, "-f", "-"] if tool.endswith("nft") else [tool, "-w", "5"]
+def _argv(tool: str, only_try: bool = False) -> list[str]:
+    if tool.endswith("nft"):
+        return [tool, "-c", "-f", "-"] if only_try else [tool, "-f", "-"]
+    return [tool, "-w", "5", "--test"] if only_try else [tool, "-w", "5"]
+
+
+def _tables(ruleset: Ruleset) -> list[str]:
+    pattern = _NFT_TABLE if ruleset.backend == "nftables" else _XTABLES_TABLE
+    return pattern.findall(ruleset.text)
+
+
+def _replacing(ruleset: Ruleset) -> Ruleset:
+    """What loads in place of what is there; iptables-restore empties its tables by itself."""
+    if ruleset.backend != "nftables":
+        return ruleset
+    first = "".join(f"add {table}; delete {table}; " for table in _tables(ruleset))
+    return replace(ruleset, text=first + ruleset.text)  # the lines keep their numbers
+
+
+def _clearing(old: Sequence[Ruleset], new: Sequence[Ruleset]) -> Iterator[Ruleset]:
+    """Empties the tables that only the old rules had."""
+    kept = {(each.backend, table) for each in new for table in _tables(each)}
+    for ruleset in old:
+        gone = [table for table in _tables(ruleset) if (ruleset.backend, table) not in kept]
+        if not gone:
+            continue
+        if ruleset.backend == "nftables":
+            text = "".join(f"delete {table}\n" for table in gone)
+        else:
+            text = "".join(f"*{table}\nCOMMIT\n" for table in gone)
+        yield replace(ruleset, text=text)
 
 
 def _run(argv: list[str], text: str) -> subprocess.CompletedProcess[str]:
