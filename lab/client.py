@@ -93,13 +93,13 @@ class Lab:
                 if time.monotonic() > until:
                     raise lab._busy() from None
                 time.sleep(0.01)
-        starting.start(claim, plan, progress)
+        starting.start(claim, plan, progress, _papers(topology))
         return lab
 
     def _already_up(self, plan: Plan, progress: Callable[[str], None]) -> Lab:
         if not ask(self.folder, "status")["ready"]:
             raise self._busy()
-        if self.plan().digest() != plan.digest():
+        if self._first_plan().digest() != plan.digest():
             raise BadRequest(
                 f"{self.name} is up already, with another plan",
                 f"lab.down {self.name} first, or give this one another --name",
@@ -125,7 +125,24 @@ class Lab:
         down(self.name)
 
     def plan(self) -> Plan:
+        """As it is by now, with all live changes."""
+        try:
+            return Plan.from_json((self.folder / "now.json").read_text())
+        except FileNotFoundError:
+            return self._first_plan()
+
+    def _first_plan(self) -> Plan:
         return Plan.from_json((self.folder / "plan.json").read_text())
+
+    def topology(self) -> Topology:
+        """As it is by now. A lab that was brought up from a plan has none."""
+        from lab.model.topology import loads
+
+        try:
+            told = json.loads((self.folder / "topology.json").read_text())
+        except FileNotFoundError:
+            raise BadRequest(f"{self.name} was made from a plan, not from a topology") from None
+        return loads(told["text"], told["file"], told["overrides"])
 
     # --- what is going on
 
@@ -245,6 +262,42 @@ class Lab:
         asked: dict[str, Any] = {"link": link, "way": way, "clean": clean, "plugged": plugged}
         return ask(self.folder, "link", values=values, **asked)
 
+    def nat(
+        self, router: str, profile: str = "", *, flush: bool = False, wan: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Other NAT rules, another WAN address, or both; the flows that are there are forgotten.
+
+        `flush` alone: as if the router had been rebooted. Without any of them nothing changes.
+        Returns {"router", "nat", "wan", "changed": [...], "forgotten": how many flows, "rules": why these}.
+        """
+        asked: dict[str, Any] = {
+            "router": router,
+            "profile": profile,
+            "flush": flush,
+            "wan": list(wan),
+        }
+        return ask(self.folder, "nat", **asked)
+
+    def cut(self, a: str, b: str, *, one_way: bool = False, reset: bool = False) -> dict[str, Any]:
+        """Drops what a and b send each other (one_way: what a sends), of open flows too.
+
+        `reset`: TCP is answered with a reset. Returns {"where": [...], "also": who else suffers, ...}.
+        """
+        return ask(self.folder, "cut", a=a, b=b, one_way=one_way, reset=reset)
+
+    def restore(self, a: str, b: str) -> dict[str, Any]:
+        """Takes a cut away; "dropped" in the answer is how many packets met it."""
+        return ask(self.folder, "restore", a=a, b=b)
+
+    def cuts(self) -> list[dict[str, Any]]:
+        """Every cut, with the packets that it has dropped so far."""
+        found: list[dict[str, Any]] = ask(self.folder, "cuts")["cuts"]
+        return found
+
+    def move(self, host: str, router: str) -> dict[str, Any]:
+        """Plugs a host into another router, with an address of that LAN; other cables of it stay."""
+        return ask(self.folder, "move", host=host, router=router)
+
     def daemon(self, host: str, action: str) -> None:
         """stop, start, restart, kill, freeze or thaw; returns when it is so."""
         if action not in _BECOMES:
@@ -272,6 +325,15 @@ def _plan(topology: Topology | Plan) -> Plan:
     from lab.model.layout import plan_of
 
     return plan_of(topology)
+
+
+def _papers(topology: Topology | Plan) -> dict[str, str]:
+    """What the lab keeps of its topology, so that it can be changed while the lab runs."""
+    if isinstance(topology, Plan) or topology.source is None:
+        return {}
+    source = topology.source
+    told = {"file": topology.file, "text": source.text, "overrides": dict(source.overrides)}
+    return {"topology.json": json.dumps(told)}
 
 
 def _inside(env: Mapping[str, str] | None, host: str | None, path: str) -> dict[str, str]:

@@ -122,6 +122,32 @@ class Net:
     def plug(self, host: str) -> None:
         self.lab.plug(host)
 
+    def cut(self, a: str, b: str, one_way: bool = False, reset: bool = False) -> None:
+        self.lab.cut(a, b, one_way=one_way, reset=reset)
+
+    def restore(self, a: str, b: str) -> int:
+        """Takes a cut away; returns how many packets met it."""
+        dropped: int = self.lab.restore(a, b)["dropped"]
+        return dropped
+
+    def set_nat(self, router: str, profile: str) -> None:
+        self.lab.nat(router, profile)
+
+    def set_wan(self, router: str, *addresses: str) -> None:
+        self.lab.nat(router, wan=addresses)
+
+    def flush_nat(self, router: str) -> int:
+        """As if the router were rebooted; returns how many flows it has forgotten."""
+        forgotten: int = self.lab.nat(router, flush=True)["forgotten"]
+        return forgotten
+
+    def move(self, host: str, router: str) -> None:
+        self.lab.move(host, router)
+
+    def daemon(self, host: str, action: str) -> None:
+        """stop, start, restart, kill, freeze or thaw."""
+        self.lab.daemon(host, action)
+
 
 class StartLab:
     """`lab("nat-pair", nat={"home-a": "symmetric"})`: up, named for this test, down at its end."""

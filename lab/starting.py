@@ -12,7 +12,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,25 @@ from lab.state import Claim
 from lab.stopping import kill
 
 HEARD = b"\n"
+NO_PAPERS: Mapping[str, str] = {}
 _LOG_TAIL = 10  # lines of the keeper's own log, shown if it ends without a word
 _ERRORS = {"BuildFailed": BuildFailed, "CannotHere": CannotHere, "LabError": LabError}
 
 
-def start(claim: Claim, plan: Plan, progress: Callable[[str], None]) -> None:
-    """Returns when every daemon is ready; otherwise raises and leaves nothing."""
+def start(
+    claim: Claim,
+    plan: Plan,
+    progress: Callable[[str], None],
+    papers: Mapping[str, str] = NO_PAPERS,
+) -> None:
+    """Returns when every daemon is ready; otherwise raises and leaves nothing.
+
+    `papers`: further files for the lab's folder, by name.
+    """
     folder = claim.folder
     ours, theirs = socket.socketpair()
     try:
-        _furnish(claim, plan)
+        _furnish(claim, {**papers, "plan.json": plan.to_json()})
         with ours:
             try:
                 with theirs:
@@ -46,11 +55,12 @@ def start(claim: Claim, plan: Plan, progress: Callable[[str], None]) -> None:
     claim.release()
 
 
-def _furnish(claim: Claim, plan: Plan) -> None:
+def _furnish(claim: Claim, papers: Mapping[str, str]) -> None:
     try:
         claim.empty()
         (claim.folder / "logs").mkdir()
-        (claim.folder / "plan.json").write_text(plan.to_json())
+        for name, text in papers.items():
+            (claim.folder / name).write_text(text)
     except OSError as error:
         raise LabError(f"cannot write to {claim.folder}: {error.strerror}") from None
 

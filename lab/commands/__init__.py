@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from lab.commands import hosts, labs, links, paths, plans
+from lab.commands import hosts, labs, links, live, paths, plans
 
 
 def collection() -> Collection:
@@ -17,6 +17,7 @@ def collection() -> Collection:
         *(paths.ping, paths.wait),
         *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, hosts.unplug, hosts.plug),
         *(links.link, links.links_),
+        *(live.nat, live.cut, live.restore, live.cuts, live.move, live.daemon),
         *(plans.plan, plans.graph, plans.doctor),
     ]
     found = Collection("lab")

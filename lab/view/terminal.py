@@ -112,6 +112,53 @@ def _by(one: Json) -> str:
     return f"  [{', '.join(one['by'])}]" if one["by"] else ""
 
 
+def nat(answer: Json) -> str:
+    """The answer of lab.nat: what changed, what the router is now, and that flows feel it."""
+    router = answer["router"]
+    is_now = f"{answer['nat']} at {answer['wan']}" if "nat" in answer else ""
+    if not answer["changed"]:
+        return f"{router}: {is_now}, as it was; --flush would forget its flows"
+    lines = [f"{router}: {change}" for change in answer["changed"]]
+    lines += [f"rules ({why})" for why in answer["rules"]]
+    flows = f"{answer['forgotten']} flow{'s' if answer['forgotten'] != 1 else ''} forgotten"
+    return "\n".join([*lines, f"in force: {flows}, so the next packet of each is a new one"])
+
+
+def cut(answer: Json) -> str:
+    """The answer of lab.cut: what is dropped, and where."""
+    a, b = answer["a"], answer["b"]
+    arrow = "->" if answer["one_way"] else "<->"
+    does = "TCP is reset, the rest dropped" if answer["reset"] else "dropped"
+    lines = [f"{a} {arrow} {b}: {does}, of open flows too", *(f"  {w}" for w in answer["where"])]
+    if answer["also"]:
+        shared = ", ".join(answer["also"])
+        lines += [f"  sharing an address with one of them, and so cut off too: {shared}"]
+    return "\n".join(lines)
+
+
+def cuts(found: Sequence[Json]) -> str:
+    """The answer of lab.cuts: each cut, and how many packets met it."""
+    rows = [
+        [each["a"], "->" if each["one_way"] else "<->", each["b"], f"{each['dropped']} dropped"]
+        for each in found
+    ]
+    return columns(rows) if rows else "nothing is cut"
+
+
+def restored(answer: Json) -> str:
+    """The answer of lab.restore."""
+    arrow = "->" if answer["one_way"] else "<->"
+    return f"{answer['a']} {arrow} {answer['b']}: passes again; {answer['dropped']} packets were dropped"
+
+
+def moved(answer: Json) -> str:
+    """The answer of lab.move."""
+    host, has = answer["host"], " ".join(answer["has"])
+    if answer["was"] == answer["now"]:
+        return f"{host} is plugged into {answer['now']} already, as {has}"
+    return f"{host}: {answer['was']} -> {answer['now']}, {' '.join(answer['had'])} -> {has}"
+
+
 def doctor(found: Sequence[Json]) -> str:
     """The answer of lab.doctor: each capability, yes or no, and what to do."""
     rows = [[word(one), one["name"], (one["ok"] and one["found"]) or one["hint"]] for one in found]
