@@ -7,6 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, cast, get_args
 
+from lab.model.bending import LEAST_MTU, MOST_BURST, MOST_MTU, Nonsense, check
 from lab.model.blocks import LINK_LOCAL, NAT64_PREFIX
 from lab.model.errors import TopologyError, nearest
 from lab.model.link import LinkQuality, Shape
@@ -30,8 +31,6 @@ RUNS = ("node", "wireguard-go", "command")  # or "package.module:Class"
 KINDS6 = get_args(IPv6Kind)
 NO_NAT = PRESETS["open"]
 NAT_HINT = 'say which NAT it is: nat = "port-restricted-cone", or nat = "open" for none'
-MOST_BURST = 1000  # packets: beyond that it is an outage, not loss
-LEAST_MTU, MOST_MTU = 576, 65535  # RFC 791 §3.2: the least that every host takes
 
 
 def read(raw: dict[str, Any], file: str, name: str, drawing: str) -> Topology:
@@ -214,12 +213,10 @@ def _shape(table: Table, base: Shape) -> Shape:
         "duplicate": table.parsed("duplicate", parse_chance),
     }
     shape = replace(base, **{key: value for key, value in given.items() if value is not None})
-    if shape.jitter > shape.delay:
-        raise table.error("jitter", "is longer than the delay that it varies")
-    if shape.burst > 1 and not shape.loss:
-        raise table.error("burst", "does nothing without loss")
-    if shape.reorder and not shape.delay:
-        raise table.error("reorder", "does nothing without a delay")
+    try:
+        check(shape)
+    except Nonsense as error:
+        raise table.error(error.key, error.problem, error.hint) from None
     return shape
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lab.errors import CannotHere
 from lab.model.bending import Nonsense, bent, describe, differences, parse_change
+from lab.model.errors import TopologyError
 from lab.model.layout import plan_of
 from lab.model.link import PERFECT, LinkQuality, Shape
 from lab.model.plan import Plan
@@ -74,6 +76,16 @@ def test_nonsense_is_told_in_one_line(words: dict[str, str], told: str) -> None:
         bent(LATE, parse_change("both", False, words))
 
     assert str(caught.value) == told
+
+
+def test_a_topology_is_told_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "far.toml"
+    file.write_text('title = "x"\n[host.far]\n[link.far]\nloss = "90%"\nburst = 3\n')
+
+    with pytest.raises(
+        TopologyError, match=r"link.far.burst: 90% cannot be lost in so short bursts"
+    ):
+        load(str(file))
 
 
 def test_a_direction_that_is_none_is_told() -> None:
