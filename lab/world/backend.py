@@ -101,7 +101,10 @@ def _waiting() -> Bends:
 
 
 def _loads(bends: Bends, queue: Queue = nf.queue) -> bool:
-    return _works(lambda: nf.replace(tables(bends, {"lo": _LO}, {}, queue), "a trial"))
+    trial = tables(bends, {"lo": _LO}, {}, queue)
+    return _works(lambda: nf.replace([], trial, "a trial")) and _works(
+        lambda: nf.replace(trial, [], "its end")
+    )
 
 
 def _works(trial: Callable[[], None]) -> bool:

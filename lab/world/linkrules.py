@@ -26,7 +26,7 @@ Queue = Callable[[int], bytes]
 def tables(
     bends: Bends, indexes: Mapping[str, int], macs: Mapping[End, bytes], queue: Queue
 ) -> list[nf.Table]:
-    """Both, always: a table without chains is one that shall be gone."""
+    """None, one or both."""
     at_wires = [
         *(_copies(device, indexes[device], chance) for device, chance in bends.copies.items()),
         *(_losses(device, indexes[device], chance) for device, chance in bends.losses.items()),
@@ -45,10 +45,11 @@ def tables(
         nf.Chain("arriving", nf.PREROUTING, _AFTER_NEIGHBOURS, tuple(arriving)),
         nf.Chain("leaving", nf.POSTROUTING, _LAST, tuple(leaving)),
     ]
-    return [
+    both = (
         nf.Table(nf.NETDEV, NAME, tuple(at_wires)),
         nf.Table(nf.INET, NAME, tuple(chain for chain in chains if chain.rules)),
-    ]
+    )
+    return [table for table in both if table.chains]
 
 
 def _copies(device: str, index: int, chance: float) -> nf.Chain:

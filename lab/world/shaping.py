@@ -57,8 +57,6 @@ class Shaping:
             self._become(wanted)
         except NetlinkError as error:
             raise LabError(str(error)) from None
-        except OSError as error:
-            raise LabError(f"a queue for delayed packets: {error.strerror}") from None
 
     def forget_lines(self) -> None:
         """They ended with their process."""
@@ -89,7 +87,11 @@ class Shaping:
 
     def _set_line(self, machine: str, name: Name, shape: Shape) -> None:
         if name not in self._lines:
-            self._delaying.open(name, self._world.namespaces[machine].fd, shape)
+            try:
+                self._delaying.open(name, self._world.namespaces[machine].fd, shape)
+            except OSError as error:
+                problem = f"{machine}: a queue for delayed packets: {error.strerror}"
+                raise LabError(problem) from None
         elif self._lines[name] != shape:
             self._delaying.bend(name, shape)
         self._lines[name] = shape
@@ -106,9 +108,13 @@ class Shaping:
             for wait in wanted.waits:
                 if wait.sender is not None:
                     self._macs[wait.sender] = self._mac(wait.sender)
-            both = tables(wanted, indexes, self._macs, self.backend.to_queue)
+            before, after = (
+                tables(bends, indexes, self._macs, self.backend.to_queue)
+                for bends in (there, wanted)
+            )
             does = f"{machine}: the rules of its links"
-            self._world.visitor.inside(namespace.fd, partial(netfilter.replace, both, does))
+            errand = partial(netfilter.replace, before, after, does)
+            self._world.visitor.inside(namespace.fd, errand)
         requests = list(self._requests(machine, there, wanted))
         if requests:
             namespace.rtnetlink.send(requests)
