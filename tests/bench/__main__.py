@@ -10,7 +10,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("bringup",)
+NAMES = ("bringup", "relay")
 
 
 def main() -> None:

@@ -1,0 +1,84 @@
+"""The relay alone, over loopback in a namespace of its own: how much it carries, how soon, how cheaply.
+
+Clients and relay share the machine, so a figure holds for this machine and this moment only; pairs of
+rounds alternate between the questions. Another relay, by address, answers the same questions where
+`PUNCHLAB_BENCH_DERPER=HOST:PORT` names one (over TLS, in the caller's own network).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+
+from tests.bench.figures import Table, median
+
+SECONDS = 2.0  # of each stream
+ECHOES = 2000
+CLIENTS = (1000, 5000)
+PATIENCE = 120.0  # seconds for the answer to one question
+TRANSPORTS = ("plain", "tls")
+STREAMS = {
+    "1 pair, 45 frames a write": "1:45",
+    "50 pairs, 45 frames a write": "50:45",
+    "1 pair, 1 frame a write": "1:1",
+}
+
+Figures = dict[str, float]
+
+
+def ask(*question: str) -> Figures:
+    peer = os.environ.get("PUNCHLAB_BENCH_DERPER")
+    argv = [sys.executable, "-m", "tests.bench.relay_load", *question]
+    if peer is None:
+        alone = (
+            ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+        )
+        argv = [*alone, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *argv]
+    else:
+        argv += ["--peer", peer]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True)
+    found: Figures = json.loads(done.stdout)
+    return found
+
+
+def measure(rounds: int) -> Table:
+    transports = TRANSPORTS if "PUNCHLAB_BENCH_DERPER" not in os.environ else ("tls",)
+    streams: dict[tuple[str, str], list[Figures]] = defaultdict(list)
+    echoes: dict[str, list[Figures]] = defaultdict(list)
+    for _ in range(rounds):
+        for transport in transports:
+            for title, shape in STREAMS.items():
+                streams[title, transport].append(ask("stream", transport, shape, str(SECONDS)))
+            echoes[transport].append(ask("latency", transport, str(ECHOES)))
+    table = Table("The relay alone (medians)", ["what", *(t.upper() for t in transports)])
+    for title in STREAMS:
+        table.add([f"{title}, Gb/s (CPU s/GB)", *(rate(streams[title, t]) for t in transports)])
+    one, fifty = list(STREAMS)[:2]
+    ratios = (gbit(streams[fifty, t]) / gbit(streams[one, t]) for t in transports)
+    table.add(["50 pairs / 1 pair", *(f"{ratio:.2f}" for ratio in ratios)])
+    table.add(["one way, idle, p50 / p99, us", *(times(echoes[t], "") for t in transports)])
+    table.add(["the same without a relay, us", *(times(echoes[t], "plain_") for t in transports)])
+    if "PUNCHLAB_BENCH_DERPER" not in os.environ:
+        for clients in CLIENTS:
+            found = [ask("memory", t, str(clients))["kib"] for t in transports]
+            table.add([f"KiB an idle client, {clients}", *(f"{kib:.1f}" for kib in found)])
+    return table
+
+
+def gbit(runs: list[Figures]) -> float:
+    return median([run["gbit"] for run in runs])
+
+
+def rate(runs: list[Figures]) -> str:
+    return f"{gbit(runs):.2f} ({median([run['cpu_per_gb'] for run in runs]):.1f})"
+
+
+def times(runs: list[Figures], prefix: str) -> str:
+    return " / ".join(f"{median([run[prefix + p] for run in runs]):.0f}" for p in ("p50", "p99"))
+
+
+if __name__ == "__main__":
+    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5).markdown())
