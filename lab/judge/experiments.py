@@ -26,6 +26,7 @@ class Inside:
 
     machine: str
     address: str
+    device: str = ""  # for a host with several uplinks
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Bench:
 
     def socket(self, host: int = 0, port: int = 0) -> Socket:
         where = self.inside[min(host, len(self.inside) - 1)]
-        return self.stage.open(where.machine, where.address, port)
+        return self.stage.open(where.machine, where.address, port, where.device)
 
     def reach(self, inside: Socket, outside: Socket) -> Endpoint | None:
         """Sends out; the external endpoint that was seen there, None if nothing came."""

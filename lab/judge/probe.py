@@ -3,41 +3,31 @@
     measured = probe(lab, "home-a")
     compare(declared, measured)          nothing, or where they disagree
 
-Inside are the hosts of its LAN. Outside is the machine right above it, with two more addresses for as
-long as it takes: so each router of a chain is measured alone, and the internet has no rules.
+Inside are the hosts of its LAN, or guests where only routers are plugged in. Outside is the machine
+right above it, with two more addresses for as long as it takes: so each router of a chain is measured
+alone, and the internet has no rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Interface, IPv4Network
-from typing import TYPE_CHECKING, Any, Protocol
 
-from lab.errors import BadRequest, LabError
+from lab.errors import BadRequest
 from lab.judge import experiments as ask
 from lab.judge.experiments import Bench, Inside
+from lab.judge.guests import LAN, Guests, Machines, command_in
 from lab.judge.measured import Measured, filtering_of
 from lab.judge.stage import Stage
 from lab.judge.timers import measure_timers
-
-if TYPE_CHECKING:
-    import subprocess
-
-    from lab.model.plan import Plan
+from lab.model.plan import Plan
 
 # Addresses that no lab gives to anybody (RFC 6890: kept for protocols), so they clash with none; more
 # than two, so that several routers can be measured at once.
-SPARE_ADDRESSES = tuple(str(each) for each in IPv4Network("192.0.0.128/25").hosts())
+SPARE_ADDRESSES = [str(each) for each in IPv4Network("192.0.0.128/25").hosts()]
+SPARE_PAIRS = tuple(zip(SPARE_ADDRESSES[::2], SPARE_ADDRESSES[1::2], strict=True))
 TAKEN = ("File exists", "already assigned")  # as kernels before and since 6.2 say it
-
-
-class Machines(Protocol):
-    """What the prober needs of a lab: its plan, and to run things in its machines."""
-
-    def plan(self) -> Plan: ...
-    def popen(self, host: str, argv: Sequence[str], **kw: Any) -> subprocess.Popen[Any]: ...
-    def run(self, host: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]: ...
 
 
 def probe(
@@ -46,8 +36,10 @@ def probe(
     """`patience`: more than a round trip takes. `timers`: for how many seconds to watch mappings."""
     plan = lab.plan()
     above, inside = above_of(plan, router), inside_of(plan, router)
-    with two_addresses_on(lab, above) as outside, Stage(lab.popen) as stage:
+    guests = Guests(lab, plan, router, () if inside else below(plan, router))
+    with two_addresses_on(lab, above) as outside, Stage(guests.popen) as stage:
         stage.enter([*dict.fromkeys(each.machine for each in inside), above])
+        inside += guests.come(stage)
         a, b, c, d = stage.open_all([(above, address, 0) for address in outside for _ in "12"])
         return measure(Bench(stage, inside, ((a, b), (c, d)), patience), timers)
 
@@ -92,6 +84,9 @@ def above_of(plan: Plan, router: str) -> str:
     wire = next((wire for wire in plan.wires if wire.a[0] == router), None)
     if wire is None or plan.machine(router).kind != "router":
         raise BadRequest(f"{router} is no router")
+    lan = next(each for each in plan.machine(router).interfaces if each.name == LAN)
+    if all(":" in address for address in lan.addresses):
+        raise BadRequest(f"{router} carries no IPv4, and the words are about that")
     return wire.b[0]
 
 
@@ -104,29 +99,29 @@ def inside_of(plan: Plan, router: str) -> list[Inside]:
             ports = plan.machine(machine).interfaces
             port = next(each for each in ports if each.name == interface)
             ipv4 = [each for each in port.addresses if ":" not in each]
-            found += [Inside(machine, str(IPv4Interface(each).ip)) for each in ipv4[:1]]
+            found += [Inside(machine, str(IPv4Interface(each).ip), interface) for each in ipv4[:1]]
+    return found
+
+
+def below(plan: Plan, router: str) -> list[str]:
+    """Whatever is plugged in there."""
+    found = [wire.a[0] for wire in plan.wires if wire.b[0] == router]
     if not found:
-        raise BadRequest(f"{router} has no host with IPv4 in its LAN to measure from")
+        raise BadRequest(f"nothing is behind {router}, so nobody would meet what it does")
     return found
 
 
 @contextmanager
-def two_addresses_on(lab: Machines, machine: str) -> Iterator[list[str]]:
+def two_addresses_on(lab: Machines, machine: str) -> Iterator[tuple[str, str]]:
     """Two more addresses for a machine, on lo, for a while."""
-    taken: list[str] = []
+    pair = next(each for each in SPARE_PAIRS if _on_lo(lab, machine, "add", each))
     try:
-        for address in SPARE_ADDRESSES:
-            if len(taken) < 2 and _on_lo(lab, machine, "add", address):
-                taken.append(address)
-        yield taken
+        yield pair
     finally:
-        for address in taken:
-            _on_lo(lab, machine, "del", address)
+        _on_lo(lab, machine, "del", pair)
 
 
-def _on_lo(lab: Machines, machine: str, verb: str, address: str) -> bool:
-    """False if somebody has it already: another prober."""
-    done = lab.run(machine, ["ip", "address", verb, f"{address}/32", "dev", "lo"])
-    if done.returncode and not any(words in done.stderr for words in TAKEN):
-        raise LabError(f"{machine}: ip address {verb} {address}: {done.stderr.strip()}")
-    return not done.returncode
+def _on_lo(lab: Machines, machine: str, verb: str, pair: tuple[str, str]) -> bool:
+    """False if somebody has them already: another prober."""
+    lines = " && ".join(f"ip address {verb} {each}/32 dev lo" for each in pair)
+    return command_in(lab, machine, ["sh", "-c", lines], TAKEN)

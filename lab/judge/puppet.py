@@ -2,10 +2,11 @@
 
 Stands alone, so that it starts in a moment: `python -I -S lab/judge/puppet.py`. One JSON list a line:
 
-    in   ["open", NAME, ADDRESS, PORT]               port 0: any
+    in   ["open", NAME, ADDRESS, PORT, DEVICE]       port 0: any; device "": any
          ["send", NAME, ADDRESS, PORT, TEXT]
          ["close", NAME]
-    out  ["opened", NAME, ADDRESS, PORT]
+    out  ["started", PID]
+         ["opened", NAME, ADDRESS, PORT]
          ["heard", NAME, ADDRESS, PORT, TEXT]        a datagram, and where it came from
          ["refused", NAME, ERRNO]                    what ICMP, or our own kernel, said about one
          ["failed", NAME, WHY]
@@ -34,8 +35,8 @@ class Puppet:
 
     def obey(self, order: list[Any]) -> None:
         match order:
-            case ["open", str(name), str(address), int(port)]:
-                self.open(name, address, port)
+            case ["open", str(name), str(address), int(port), str(device)]:
+                self.open(name, address, port, device)
             case ["send", str(name), str(address), int(port), str(text)]:
                 try:
                     self.sockets[name].sendto(text.encode(), (address, port))
@@ -44,10 +45,12 @@ class Puppet:
             case ["close", str(name)]:
                 self.close(name)
 
-    def open(self, name: str, address: str, port: int) -> None:
+    def open(self, name: str, address: str, port: int, device: str) -> None:
         ipv6 = ":" in address
         new = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
+            if device:
+                new.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
             new.bind((address, port))
         except OSError as error:
             new.close()
@@ -81,6 +84,7 @@ class Puppet:
             say("refused", name, error.errno)
 
     def run(self) -> None:
+        say("started", os.getpid())
         rest = b""
         while True:
             for number, _ in self.poll.poll():

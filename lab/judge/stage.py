@@ -84,6 +84,7 @@ class Stage:
         self._puppets: dict[str, subprocess.Popen[Any]] = {}
         self._sockets: dict[str, Socket] = {}
         self._rest: dict[str, bytes] = {}
+        self._pids: dict[str, int] = {}
         self._count = itertools.count(1)
         self._fresh = 0  # arrivals at all sockets since somebody asked
 
@@ -111,18 +112,26 @@ class Stage:
                 puppet = self._popen(machine, argv, stdin=pipe, stdout=pipe, bufsize=0)
                 self._puppets[machine], self._rest[machine] = puppet, b""
 
-    def open(self, machine: str, address: str, port: int = 0) -> Socket:
-        [opened] = self.open_all([(machine, address, port)])
+    def pid(self, machine: str) -> int:
+        """Of its puppet, as the lab counts processes."""
+        self.wait(lambda: machine in self._pids, START_PATIENCE)
+        if machine not in self._pids:
+            raise StageError(f"{machine}: the puppet did not start in time")
+        return self._pids[machine]
+
+    def open(self, machine: str, address: str, port: int = 0, device: str = "") -> Socket:
+        """`device`: the uplink that it shall keep to, whatever the routes say."""
+        [opened] = self.open_all([(machine, address, port)], device)
         return opened
 
-    def open_all(self, wanted: Sequence[tuple[str, str, int]]) -> list[Socket]:
+    def open_all(self, wanted: Sequence[tuple[str, str, int]], device: str = "") -> list[Socket]:
         self.enter([machine for machine, _, _ in wanted])
         new = []
         for machine, address, port in wanted:
             name = str(next(self._count))
             self._sockets[name] = Socket(self, machine, name)
             new.append(self._sockets[name])
-            self.tell(machine, ["open", name, address, port])
+            self.tell(machine, ["open", name, address, port, device])
         self.wait(lambda: all(each.here.port or each.problem for each in new), START_PATIENCE)
         for each in new:
             if not each.here.port:
@@ -167,10 +176,12 @@ class Stage:
             raise StageError(f"{machine}: the puppet is gone")
         *lines, self._rest[machine] = (self._rest[machine] + got).split(b"\n")
         for line in lines:
-            self._note(json.loads(line))
+            self._note(machine, json.loads(line))
 
-    def _note(self, words: list[Any]) -> None:
+    def _note(self, machine: str, words: list[Any]) -> None:
         match words:
+            case ["started", pid]:
+                self._pids[machine] = pid
             case ["opened", name, address, port]:
                 self._sockets[name].here = Endpoint(address, port)
             case ["heard", name, address, port, text]:
