@@ -1,8 +1,9 @@
 """Guests: hosts in a router's LAN for as long as a measurement takes.
 
 A carrier's LAN has only other routers in it, and what is measured through those is theirs as well. A
-guest is a process in a network namespace of its own, with a cable to the LAN's bridge: when the process
-ends, the kernel takes the namespace and the cable away, so nothing can be left behind.
+guest is a process in a network namespace of its own, with a cable to the LAN's bridge. Its cable is
+pulled when it has been asked; and even if nobody lives to do so, the kernel takes the namespace and the
+cable away once the process has ended, so nothing can be left behind.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Collection, Sequence
 from ipaddress import IPv4Interface
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from lab.errors import LabError
 from lab.judge.experiments import Inside
@@ -19,6 +21,7 @@ from lab.model.plan import Plan
 
 LAN = "lan0"
 MOST = 2  # enough to collide
+GONE = "Cannot find device"
 
 
 class Machines(Protocol):
@@ -35,6 +38,19 @@ class Guests:
         free = _free_addresses(plan, router) if hosts else []
         self.names = [f"guest{n}" for n in range(min(len(hosts), MOST))]
         self._addresses = dict(zip(self.names, free, strict=False))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for name in self._addresses:
+            argv = ["ip", "-n", self._router, "link", "del", name]
+            command_in(self._lab, None, argv, [GONE])
 
     def popen(self, machine: str, argv: Sequence[str], **kw: Any) -> subprocess.Popen[Any]:
         if machine in self._addresses:

@@ -36,8 +36,12 @@ def probe(
     """`patience`: more than a round trip takes. `timers`: for how many seconds to watch mappings."""
     plan = lab.plan()
     above, inside = above_of(plan, router), inside_of(plan, router)
-    guests = Guests(lab, plan, router, () if inside else below(plan, router))
-    with two_addresses_on(lab, above) as outside, Stage(guests.popen) as stage:
+    stand_ins = [] if inside else below(plan, router)
+    with (
+        two_addresses_on(lab, above) as outside,
+        Guests(lab, plan, router, stand_ins) as guests,
+        Stage(guests.popen) as stage,
+    ):
         stage.enter([*dict.fromkeys(each.machine for each in inside), above])
         inside += guests.come(stage)
         a, b, c, d = stage.open_all([(above, address, 0) for address in outside for _ in "12"])

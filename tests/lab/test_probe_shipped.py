@@ -1,0 +1,66 @@
+"""Each shipped topology comes up and each of its routers, carriers too, is what it is called."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from lab.client import Lab
+from lab.errors import BadRequest
+from lab.judge.measured import Disagreement, compare
+from lab.judge.probe import probe
+from lab.model.layout import plan_of
+from lab.model.network import Router
+from lab.model.topology import known, load, loads
+from tests.lab.conftest import Up
+
+AT_ONCE = 4
+
+CARRIER = """
+router.isp.nat = "cgnat"
+router.isp.addresses = ["203.0.113.10", "203.0.113.11"]
+router.home-a = { upstream = "isp", nat = "full-cone" }
+router.home-b = { upstream = "isp", nat = "full-cone" }
+host.node-a.on = "home-a"
+"""
+
+
+@pytest.mark.parametrize("name", [name for name, _ in known()])
+def test_each_router_of_a_shipped_topology_is_what_it_is_called(up: Up, name: str) -> None:
+    topology = load(name)
+    lab = up(replace(plan_of(topology), daemons=()))  # no daemon is involved
+    routers = [router for router in topology.routers if router.ipv4]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda router: disagreements(lab, router), routers))
+
+    assert found == [[] for _ in routers]
+
+
+def test_guests_are_gone_when_they_have_been_asked(up: Up) -> None:
+    topology = loads(CARRIER, "carrier.toml")
+    lab = up(plan_of(topology))
+    before = links(lab)
+
+    for _ in "12":
+        assert disagreements(lab, topology.router("isp")) == []
+        assert links(lab) == before
+    assert "home-a" in before
+
+
+def test_a_router_with_nobody_behind_it_is_not_judged(up: Up) -> None:
+    lab = up(plan_of(loads(CARRIER, "carrier.toml")))
+
+    with pytest.raises(BadRequest, match="nothing is behind home-b"):
+        probe(lab, "home-b")
+
+
+def disagreements(lab: Lab, router: Router) -> list[Disagreement]:
+    return compare(router.nat, probe(lab, router.name), max(1, len(router.addresses)))
+
+
+def links(lab: Lab) -> list[str]:
+    shown = lab.run("isp", ["ip", "-brief", "link"]).stdout
+    return sorted(line.partition("@")[0].split()[0] for line in shown.splitlines())
