@@ -9,7 +9,8 @@
 
 `mtu`, `disco_key` and `endpoints` may be left out. A peer whose `home_region` is 0 is plain WireGuard,
 found at its endpoints or where it was last heard; it may have a `preshared_key` (base64, as `wg genpsk`
-writes it) and a `persistent_keepalive` (seconds). The relay map has the field names of the public
+writes it) and a `persistent_keepalive` (seconds). `"peer_relay": true` marks a peer that passes datagrams
+on between two that cannot meet; at the top it says that this node does. The relay map has the field names of the public
 DERP map JSON; there the word "none" turns an address family off. A person writes this file, so
 every error names the key and the problem.
 """
@@ -75,6 +76,7 @@ class Peer:
     endpoints: tuple[Endpoint, ...] = ()
     preshared_key: bytes = field(default=bytes(KEY_SIZE), repr=False)
     persistent_keepalive: float | None = None
+    peer_relay: bool = False  # it passes datagrams on for others
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Netmap:
     peers: tuple[Peer, ...]
     regions: Mapping[int, DerpRegion]
     mtu: int = MTU
+    peer_relay: bool = False  # we do so
 
 
 def parse_netmap(text: str) -> Netmap:
@@ -98,6 +101,7 @@ def parse_netmap(text: str) -> Netmap:
         peers=top.each("peers", _peer),
         regions=_regions(top.table("derp_map").table("Regions")),
         mtu=top.number("mtu", MTU_RANGE, MTU),
+        peer_relay=top.flag("peer_relay"),
     )
     _check_names_are_unique(netmap)
     return netmap
@@ -130,6 +134,7 @@ def _peer(value: Any, key: str) -> Peer:
         home_region=peer.number("home_region", range(1 << 16)),
         endpoints=peer.each("endpoints", _endpoint, optional=True),
         preshared_key=peer.value("preshared_key", _preshared_key, bytes(KEY_SIZE)),
+        peer_relay=peer.flag("peer_relay"),
         persistent_keepalive=peer.number("persistent_keepalive", KEEPALIVE_RANGE, 0) or None,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from node.core.device_outputs import HandshakeSecrets
+from node.core.ways import Way
 from node.keys import NodePublic
 from node.wire.endpoint import Endpoint
 
@@ -71,7 +72,7 @@ class Answered:
 
     ask: int
     peer: NodePublic
-    via: Endpoint | int  # an endpoint, or a relay's region
+    via: Way | int  # by UDP, or through a relay's region
     rtt: float
 
 

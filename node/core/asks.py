@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.core.actions import Answered
+from node.core.ways import Way
 from node.keys import NodePublic
-from node.wire.endpoint import Endpoint
 
 PATIENCE = 10.0  # seconds; whoever asks gives up before
 MOST = 256  # questions open at once; the oldest is forgotten
@@ -15,7 +15,7 @@ MOST = 256  # questions open at once; the oldest is forgotten
 @dataclass(frozen=True, slots=True)
 class _Sent:
     ask: int
-    via: Endpoint | int
+    via: Way | int
     at: float
 
 
@@ -48,7 +48,7 @@ class Asks:
         """Those that wait until the peer's disco key is known."""
         return [each for each, ask in self._asks.items() if ask.peer == peer and not ask.was_sent]
 
-    def sent(self, ask: int, txid: bytes, via: Endpoint | int, now: float) -> None:
+    def sent(self, ask: int, txid: bytes, via: Way | int, now: float) -> None:
         if ask in self._asks:
             self._asks[ask].was_sent = True
             self._sent[txid] = _Sent(ask, via, now)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from node.core.ways import PeerRelayed, Way
 from node.wire.endpoint import Endpoint
 
 WIRE_MTU = 1360  # bytes; what every path is counted to carry unless larger pings have come back
@@ -38,6 +39,12 @@ class Quality:
     latency: float  # seconds, there and back
     mtu: int = WIRE_MTU
     vni: int | None = None  # of the peer relay in between
+
+
+def quality_of(way: Way, latency: float) -> Quality:
+    if isinstance(way, PeerRelayed):
+        return Quality(way.relay, latency, vni=way.vni)
+    return Quality(way, latency)
 
 
 def better(a: Quality | None, b: Quality | None) -> bool:

@@ -1,9 +1,10 @@
-"""The endpoints at which a peer may be reachable, and when each is to be pinged next.
+"""The ways on which a peer may be reachable, and when each is to be pinged next.
 
     source          comes from                     goes when
     netmap          whoever made the netmap        the netmap no longer lists it
     call-me-maybe   the peer itself, by the relay  a later call-me-maybe leaves it out
     learned         a ping that came from it       45 s without another ping
+    peer relay      our handshake with it          its lifetime without a pong
 
 A first ping often dies at the far NAT, for the peer has not pinged us yet. So pings come as a
 volley: within two seconds both ends have pinged several times and their NATs are open, in whatever
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from node.core.ways import PeerRelayed, Way, first_hop
 from node.wire.endpoint import Endpoint
 
 VOLLEY = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0)  # s after each of the first pings, until the next
@@ -27,6 +29,7 @@ LONGEST = 30.0  # s; a firewall may be opened at any time
 PROVEN_GAP = 2.0  # s; where a direct path has been, it is looked for hard: it may be back
 PROVEN_FOR = 300.0  # s; after that it was another network
 LEARNED_FOR = 45.0  # s
+BOUND_FOR = 300.0  # s; so long a peer relay keeps an address it hears nothing from
 MOST = 64  # an address more is more likely an attack than a help
 SHORT_LIFE = 10.0  # s; a path that died younger may do so again
 SHORT_LIVES = 2  # that many in a row are bad luck, more are a pattern: it has to wait
@@ -37,10 +40,11 @@ NEWEST_SHARE = 0.25  # of a measurement, in the running average of the latency
 
 @dataclass(slots=True)
 class Candidate:
-    endpoint: Endpoint
+    endpoint: Way
     in_netmap: bool = False
     called: bool = False
     learned_at: float | None = None
+    bound_until: float = -math.inf  # of a way through a peer relay
     wanted: bool = True  # ping it as soon as possible, schedule or not
     pings: int = 0  # of this volley
     due: float = 0.0
@@ -61,6 +65,8 @@ class Candidate:
 
     def ponged(self, latency: float, now: float) -> None:
         self.ponged_at = now
+        if now < self.bound_until:
+            self.bound_until = now + BOUND_FOR
         old = latency if self.latency is None else self.latency
         self.latency = old + NEWEST_SHARE * (latency - old)
 
@@ -83,6 +89,7 @@ class Candidate:
         self.wanted = True
         self.pinged_at = self.ponged_at = self.latency = None
         self.avoid_until, self.short_lives, self.mute_times = -math.inf, 0, 0
+        self.bound_until = -math.inf
 
 
 def gap_after(pings: int) -> float:
@@ -93,8 +100,9 @@ def gap_after(pings: int) -> float:
     return LONGEST if grown > 10 else min(LONGEST, SETTLED * GROWTH**grown)
 
 
-def usable(endpoint: Endpoint) -> bool:
+def usable(way: Way) -> bool:
     """Link-local IPv6 is out because it needs an interface, which endpoints do not name."""
+    endpoint = first_hop(way)
     address = ip_address(endpoint.address)
     nowhere = address.is_unspecified or address.is_multicast
     return endpoint.port != 0 and not nowhere and not (address.is_link_local and endpoint.is_ipv6)
@@ -102,7 +110,7 @@ def usable(endpoint: Endpoint) -> bool:
 
 class Candidates:
     def __init__(self) -> None:
-        self._by_endpoint: dict[Endpoint, Candidate] = {}
+        self._by_endpoint: dict[Way, Candidate] = {}
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self._by_endpoint.values())
@@ -110,7 +118,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self._by_endpoint)
 
-    def get(self, endpoint: Endpoint | None) -> Candidate | None:
+    def get(self, endpoint: Way | None) -> Candidate | None:
         return None if endpoint is None else self._by_endpoint.get(endpoint)
 
     def set_netmap(self, endpoints: Iterable[Endpoint], now: float) -> None:
@@ -125,13 +133,20 @@ class Candidates:
         for candidate in self._add_all(endpoints, now):
             candidate.called = True
 
-    def learn(self, endpoint: Endpoint, now: float) -> Candidate | None:
+    def bind(self, way: PeerRelayed, now: float) -> None:
+        """Our side of a peer relay's endpoint is bound."""
+        for candidate in self._add_all([way], now):
+            candidate.bound_until = now + BOUND_FOR
+            candidate.restart(now)
+            candidate.wanted = True
+
+    def learn(self, endpoint: Way, now: float) -> Candidate | None:
         candidate = next(iter(self._add_all([endpoint], now)), None)
         if candidate is not None:
             candidate.learned_at = now
         return candidate
 
-    def prune(self, now: float, keep: Endpoint | None) -> None:
+    def prune(self, now: float, keep: Way | None) -> None:
         """Forget those that no source names any longer, but never the one in use."""
         gone = [c.endpoint for c in self if c.endpoint != keep and not _named(c, now)]
         for endpoint in gone:
@@ -141,7 +156,7 @@ class Candidates:
         for candidate in self:
             candidate.restart(now)
 
-    def want_all(self, but: Endpoint | None = None) -> None:
+    def want_all(self, but: Way | None = None) -> None:
         for candidate in self:
             candidate.wanted = candidate.endpoint != but
 
@@ -150,7 +165,7 @@ class Candidates:
         for candidate in self:
             candidate.forget(now)
 
-    def _add_all(self, endpoints: Iterable[Endpoint], now: float) -> list[Candidate]:
+    def _add_all(self, endpoints: Iterable[Way], now: float) -> list[Candidate]:
         found = []
         for endpoint in endpoints:
             candidate = self._by_endpoint.get(endpoint)
@@ -174,7 +189,7 @@ class Candidates:
 
 def _named(candidate: Candidate, now: float) -> bool:
     learned = candidate.learned_at is not None and now < candidate.learned_at + LEARNED_FOR
-    return candidate.in_netmap or candidate.called or learned
+    return candidate.in_netmap or candidate.called or learned or now < candidate.bound_until
 
 
 def _alive(candidate: Candidate, now: float) -> bool:

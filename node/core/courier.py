@@ -9,8 +9,10 @@ from node.core.by_relay import ByRelay
 from node.core.device_outputs import Source
 from node.core.disco_talk import DiscoTalk
 from node.core.mesh_peer import MeshPeer
-from node.core.path_outputs import Direct, Route
+from node.core.path_outputs import Route, way_of
+from node.core.ways import PeerRelayed, Way, first_hop, wrapped
 from node.wire.endpoint import Endpoint
+from node.wire.geneve import WIREGUARD
 from node.wire.wireguard import INITIATION
 
 
@@ -32,15 +34,15 @@ class Courier:
         """Handshakes and keepalives: where data would go, and back to where the question came from."""
         route = _plain_route(peer) if peer.is_plain else _route(peer, now)
         actions = self._send(peer, datagrams, route, now)
-        if isinstance(source, Endpoint) and source != route.direct:
-            actions.append(SendUdp(datagrams, source))
+        if isinstance(source, Endpoint | PeerRelayed) and source != route.direct:
+            actions.append(_by_udp(datagrams, source))
         return actions
 
     def reply(self, to: Source, datagrams: Sequence[bytes], now: float) -> list[Action]:
         """To whoever that was: no peer is known yet."""
         if isinstance(to, RelayPath):
             return self._by_relay.send_by(to.region, to.peer, datagrams, now)
-        return [SendUdp(datagrams, to)] if isinstance(to, Endpoint) else []
+        return [_by_udp(datagrams, to)] if isinstance(to, Endpoint | PeerRelayed) else []
 
     def _send(
         self, peer: MeshPeer, datagrams: Sequence[bytes], route: Route, now: float
@@ -49,7 +51,7 @@ class Courier:
         if datagrams[0][0] == INITIATION:
             peer.unanswered += 1
         if route.direct is not None:
-            actions.append(SendUdp(datagrams, route.direct))
+            actions.append(_by_udp(datagrams, route.direct))
         if route.relay:
             actions += self._by_relay.send(peer, datagrams, now)
             if route.direct is None:
@@ -59,10 +61,12 @@ class Courier:
 
 def _route(peer: MeshPeer, now: float) -> Route:
     """Where data would go, asked without using the path."""
-    path = peer.paths.path
-    if not isinstance(path, Direct):
-        return Route(None, relay=True)
-    return Route(path.endpoint, relay=not peer.paths.trusted(now))
+    way = way_of(peer.paths.path)
+    return Route(way, relay=way is None or not peer.paths.trusted(now))
+
+
+def _by_udp(datagrams: Sequence[bytes], way: Way) -> SendUdp:
+    return SendUdp(wrapped(datagrams, way, WIREGUARD), first_hop(way))
 
 
 def _plain_route(peer: MeshPeer) -> Route:

@@ -18,18 +18,35 @@ from node.core.disco import DiscoBox
 from node.core.mesh_peer import MeshPeer
 from node.core.own_endpoints import is_overlay
 from node.core.path_outputs import (
-    Direct,
     Output,
     PathChanged,
+    Relayed,
     SendCallMeMaybe,
     SendPing,
     SendPong,
+    kind_of,
 )
 from node.core.surroundings import News, Surroundings
+from node.core.ways import Way, first_hop, wrapped
 from node.keys import DiscoPrivate, DiscoPublic, NodePublic
-from node.wire.disco import NONCE_SIZE, TXID_SIZE, CallMeMaybe, Message, Ping, Pong
+from node.wire.disco import (
+    NONCE_SIZE,
+    TXID_SIZE,
+    AllocateRequest,
+    AllocateResponse,
+    CallMeMaybe,
+    CallMeMaybeVia,
+    Message,
+    Ping,
+    Pong,
+)
 from node.wire.endpoint import Endpoint
+from node.wire.geneve import DISCO
 from node.wire.malformed import Malformed
+
+AboutPeerRelays = Callable[
+    [MeshPeer, AllocateRequest | AllocateResponse | CallMeMaybeVia, float], list[Action]
+]
 
 BY_RELAY = "127.3.3.40"  # the address that stands for "by a relay"; the port is the region
 
@@ -47,6 +64,7 @@ class DiscoTalk:
         self.asks = Asks()
         self.counters: Counter[str] = Counter()
         self.networks: list[IPv4Network | IPv6Network] = []  # what lies behind the tunnel
+        self.about_peer_relays: AboutPeerRelays = lambda *_: []
         self._public, self._random = public, random
         self._surroundings, self._by_relay = surroundings, by_relay
 
@@ -61,12 +79,12 @@ class DiscoTalk:
                     actions += self._by_udp(peer, ping, to)
                     actions.append(_verbose("ping", peer, to))
                 case SendPong(to, txid):
-                    actions += self._by_udp(peer, Pong(txid, to), to)
+                    actions += self._by_udp(peer, Pong(txid, first_hop(to)), to)
                 case SendCallMeMaybe():
                     actions += self.call(peer, now)
                 case PathChanged(path, why, rtt):
-                    if isinstance(path, Direct):
-                        actions += _told(peer, "direct", str(path.endpoint), why, rtt)
+                    if not isinstance(path, Relayed):
+                        actions += _told(peer, kind_of(path), str(path), why, rtt)
                     else:
                         self._surroundings.doubt(now)
                         actions += self.tell_relayed(peer, why, now)
@@ -78,7 +96,7 @@ class DiscoTalk:
             return []
         message = CallMeMaybe(tuple(self._surroundings.endpoints(now)))
         event = Event("call_me_maybe", {"peer": peer.name, "direction": "sent"})
-        return [*self._by_relays(peer, message, now), event]
+        return [*self.say(peer, message, now), event]
 
     def tell_relayed(self, peer: MeshPeer, why: str, now: float) -> list[Action]:
         return _told(peer, "relay", self._by_relay.via(peer, now), why)
@@ -104,12 +122,14 @@ class DiscoTalk:
                 self.asks.sent(ask, output.txid, output.to, now)
         return actions + self.perform(peer, pings, now)
 
-    def _by_udp(self, peer: MeshPeer, message: Message, to: Endpoint) -> list[Action]:
+    def _by_udp(self, peer: MeshPeer, message: Message, to: Way) -> list[Action]:
         if peer.disco is None:
             return []
-        return [SendUdp([self._seal(peer.disco, message)], to)]
+        sealed = self._seal(peer.disco, message)
+        return [SendUdp(wrapped([sealed], to, DISCO), first_hop(to))]
 
-    def _by_relays(self, peer: MeshPeer, message: Message, now: float) -> list[Action]:
+    def say(self, peer: MeshPeer, message: Message, now: float) -> list[Action]:
+        """By way of DERP."""
         if peer.disco is None:
             return []
         return self._by_relay.send(peer, [self._seal(peer.disco, message)], now)
@@ -120,18 +140,20 @@ class DiscoTalk:
     # --- in ---
 
     def receive_udp(
-        self, peer: MeshPeer, packet: bytes, source: Endpoint, now: float
+        self, peer: MeshPeer, packet: bytes, source: Way, now: float
     ) -> list[Action | News]:
         message = self._open(packet)
         match message:
             case Ping(txid, node_key):
-                if node_key not in (None, peer.key) or is_overlay(source.address, self.networks):
+                overlay = is_overlay(first_hop(source).address, self.networks)
+                if node_key not in (None, peer.key) or overlay:
                     self.counters["disco_refused"] += 1
                     return []
                 answers = self.perform(peer, peer.paths.receive_ping(txid, source, now), now)
                 return [*answers, _verbose("ping_received", peer, source)]
             case Pong(txid, seen_at):
-                return self._receive_pong(peer, txid, seen_at, now)
+                seen = seen_at if isinstance(source, Endpoint) else None
+                return self._receive_pong(peer, txid, seen, now)
             case None:
                 return []
         self.counters["disco_refused"] += 1  # all else comes by a relay or not at all
@@ -152,19 +174,21 @@ class DiscoTalk:
                 return [answered] if answered else []
             case CallMeMaybe(endpoints):
                 return self._receive_call(peer, endpoints, now)
+            case AllocateRequest() | AllocateResponse() | CallMeMaybeVia():
+                return self.about_peer_relays(peer, message, now)
             case None:
                 return None
         self.counters["disco_not_handled"] += 1
         return []
 
     def _receive_pong(
-        self, peer: MeshPeer, txid: bytes, seen_at: Endpoint, now: float
+        self, peer: MeshPeer, txid: bytes, seen_at: Endpoint | None, now: float
     ) -> list[Action | News]:
         answered = self.asks.receive_pong(txid, peer.key, now)
         strangers = peer.paths.counters["pong to no ping"]
         outputs: list[Action | News] = []
         outputs += self.perform(peer, peer.paths.receive_pong(txid, now), now)
-        if peer.paths.counters["pong to no ping"] == strangers:
+        if seen_at is not None and peer.paths.counters["pong to no ping"] == strangers:
             outputs += self._surroundings.seen_at(seen_at, now)
         return [*outputs, answered] if answered else outputs
 
@@ -174,6 +198,9 @@ class DiscoTalk:
         event = Event("call_me_maybe", {"peer": peer.name, "direction": "received"})
         outputs = peer.paths.receive_call_me_maybe(self.usable(endpoints), now)
         return [event, *self.perform(peer, outputs, now)]
+
+    def own_endpoints(self, now: float) -> list[Endpoint]:
+        return self._surroundings.endpoints(now)
 
     def usable(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
         """Not through the tunnel itself, and not ourselves: two homes may have the same subnet."""
@@ -201,5 +228,10 @@ def _told(peer: MeshPeer, kind: str, via: str, why: str, rtt: float | None = Non
     return [Event("path", fields)]
 
 
-def _verbose(name: str, peer: MeshPeer, endpoint: Endpoint) -> Event:
+def told_gone(peer: MeshPeer) -> Event:
+    fields = {"peer": peer.name, "kind": "none", "via": "", "rtt_ms": None, "why": "not in netmap"}
+    return Event("path", fields)
+
+
+def _verbose(name: str, peer: MeshPeer, endpoint: Way) -> Event:
     return Event(name, {"peer": peer.name, "endpoint": str(endpoint)}, verbose=True)

@@ -48,7 +48,7 @@ class Introductions:
         """From now on the peer understands our pings, and we its own."""
         actions: list[Action] = []
         if peer.is_active(now):
-            search = peer.paths.reset if peer.has_no_direct_path else peer.paths.ping_now
+            search = peer.paths.reset if peer.is_relayed else peer.paths.ping_now
             actions += self._talk.perform(peer, search(now), now)
         else:  # the peer wants something of us: let it know at once where we can be reached
             actions += self._talk.call(peer, now)

@@ -30,14 +30,16 @@ from node.core.device import (
     Source,
     Transmit,
 )
-from node.core.disco_talk import DiscoTalk
+from node.core.disco_talk import DiscoTalk, told_gone
 from node.core.introductions import Introductions
 from node.core.limits import Limits
 from node.core.mesh_peer import ACTIVE, MeshPeer
+from node.core.peer_relays import Inner, PeerRelays
 from node.core.relays import Relays
 from node.core.roster import Roster
 from node.core.status import MeshStatus, status_of
 from node.core.surroundings import EndpointsChanged, News, RegionsRanked, Surroundings
+from node.core.ways import PeerRelayed, Way
 from node.keys import DiscoPrivate, NodePrivate, NodePublic
 from node.netmap import Netmap
 from node.wire.classify import Kind, classify
@@ -76,11 +78,13 @@ class Mesh:
         self.disco_key = self._talk.box.public
         self._courier = Courier(self._talk, self._by_relay)
         self.roster = Roster(self.public, self._talk.box, random=random, mtu=mtu)
+        self.peer_relays = PeerRelays(self.roster, self._talk, random, self._meet)
+        self._talk.about_peer_relays = self.peer_relays.receive_relayed
         self._introductions = Introductions(self.device, self.roster, self._talk, self._courier)
 
     @property
     def deadline(self) -> float | None:
-        owners = (self.device, self.relays, self.surroundings, self.asks)
+        owners = (self.device, self.relays, self.surroundings, self.asks, self.peer_relays)
         paths = (peer.paths.deadline for peer in self.roster)
         times = chain((owner.deadline for owner in owners), (self._active_until,), paths)
         return min((time for time in times if time is not None), default=None)
@@ -90,10 +94,11 @@ class Mesh:
     def set_netmap(self, netmap: Netmap, now: float) -> list[Action]:
         """Who is there. Peers that stay keep their sessions and paths."""
         gone = self.roster.set_netmap(netmap)
+        self.peer_relays.netmap_changed(netmap.peer_relay, gone, now)
         codes = {number: region.region_code for number, region in netmap.regions.items()}
         self._by_relay.codes = self.surroundings.codes = codes
         self._talk.networks = self.roster.networks
-        actions: list[Action] = [_gone(peer) for peer in gone if peer.shown]
+        actions: list[Action] = [told_gone(peer) for peer in gone if peer.shown]
         actions += self._perform(self.device.set_peers(self.roster.configs, now), None, now)
         actions += self.relays.set_regions(sorted(netmap.regions), now)
         for peer in self.roster:
@@ -118,6 +123,7 @@ class Mesh:
         """Another network, a new address, a long sleep: whatever we knew of the way is old."""
         actions = self.relays.link_changed(now)
         actions += self._settle(self.surroundings.link_changed(now, local), now)
+        self.peer_relays.link_changed()
         for peer in self.roster:
             actions += self._talk.perform(peer, peer.paths.reset(now), now)
         return actions
@@ -153,7 +159,7 @@ class Mesh:
                         news = self.surroundings.receive_stun(datagram, source, now)
                         actions += self._settle(news, now)
                 case Kind.GENEVE:
-                    self.counters["geneve_not_handled"] += len(list(run))
+                    actions += self._receive_geneve(list(run), source, now)
         return actions
 
     def receive_relay(
@@ -233,21 +239,20 @@ class Mesh:
         """`Answered` follows, if anything does. Counts as use of the path and starts the search."""
         peer = self.roster[key]
         self.asks.open(ask, key, now)
-        actions = self._use(peer, now)
-        actions += self._perform(self.device.initiate(key, now), None, now)
-        return actions + self._talk.ask(ask, peer, now)
+        return [*self._use(peer, now), *self._meet(peer, now), *self._talk.ask(ask, peer, now)]
 
     def status(self, now: float) -> MeshStatus:
         return status_of(self, self._by_relay, now)
 
     @property
     def all_counters(self) -> Counter[str]:
-        owners = (self.device, self.relays, self._talk, self._introductions)
+        owners = (self.device, self.relays, self._talk, self._introductions, self.peer_relays)
         return sum((owner.counters for owner in owners), self.counters.copy())
 
     def tick(self, now: float) -> list[Action]:
         actions = self._perform(self.device.tick(now), None, now)
         actions += [*self.relays.tick(now), *self._announce_home(now)]
+        actions += self.peer_relays.tick(now)
         for peer in self.roster:
             due = peer.paths.deadline
             if due is not None and due <= now:
@@ -295,11 +300,11 @@ class Mesh:
 
     def _heard(self, peer: MeshPeer, source: Source, now: float) -> list[Action]:
         peer.heard(now)
-        endpoint = source if isinstance(source, Endpoint) else None
         if peer.is_plain:
-            peer.roamed = endpoint or peer.roamed
+            peer.roamed = source if isinstance(source, Endpoint) else peer.roamed
             return self._talk.tell_plain(peer)
-        actions = self._talk.perform(peer, peer.paths.data_received(endpoint, now), now)
+        way = source if isinstance(source, Endpoint | PeerRelayed) else None
+        actions = self._talk.perform(peer, peer.paths.data_received(way, now), now)
         if peer.shown is None:
             actions += self._talk.tell_relayed(peer, peer.paths.why, now)
         return actions
@@ -315,7 +320,22 @@ class Mesh:
             return self._repair(peer, now, renew=False)  # we have restarted; it does not know
         return self._perform(outputs, source, now)
 
-    def _receive_disco(self, packet: bytes, source: Endpoint, now: float) -> list[Action]:
+    def _receive_geneve(
+        self, datagrams: Sequence[bytes], source: Endpoint, now: float
+    ) -> list[Action]:
+        actions: list[Action] = []
+        for each in self.peer_relays.receive(datagrams, source, now):
+            match each:
+                case Inner(way, packets) if looks_like_disco(packets[0]):
+                    for packet in packets:
+                        actions += self._receive_disco(packet, way, now)
+                case Inner(way, packets):
+                    actions += self._perform(self.device.receive(packets, way, now), way, now)
+                case _:
+                    actions.append(each)
+        return actions
+
+    def _receive_disco(self, packet: bytes, source: Way, now: float) -> list[Action]:
         peer = self._sender(packet)
         if peer is None:
             self.counters["disco_unknown"] += 1
@@ -338,6 +358,10 @@ class Mesh:
             return self.roster.by_disco(parse_packet(packet)[0])
         except Malformed:
             return None
+
+    def _meet(self, peer: MeshPeer, now: float) -> list[Action]:
+        """So that each of us knows the other's disco key."""
+        return self._perform(self.device.initiate(peer.key, now), None, now)
 
     def _repair(self, peer: MeshPeer, now: float, *, renew: bool) -> list[Action]:
         if not peer.may_repair(now):
@@ -374,8 +398,3 @@ class Mesh:
             return []
         self._active_until = None
         return self._settle(self.surroundings.set_active(False, now), now)
-
-
-def _gone(peer: MeshPeer) -> Event:
-    fields = {"peer": peer.name, "kind": "none", "via": "", "rtt_ms": None, "why": "not in netmap"}
-    return Event("path", fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.core.path_outputs import Direct
+from node.core.path_outputs import Relayed
 from node.core.paths import Paths
 from node.keys import DiscoPublic, NodePublic
 from node.netmap import Peer
@@ -67,5 +67,5 @@ class MeshPeer:
         return True
 
     @property
-    def has_no_direct_path(self) -> bool:
-        return not isinstance(self.paths.path, Direct)
+    def is_relayed(self) -> bool:
+        return isinstance(self.paths.path, Relayed)

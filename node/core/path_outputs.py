@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.core.ways import PeerRelayed, Way
 from node.wire.endpoint import Endpoint
 
 
@@ -25,27 +26,50 @@ class Direct:
         return str(self.endpoint)
 
 
-Path = Relayed | Direct
+Path = Relayed | PeerRelayed | Direct
+
+
+def path_by(way: Way) -> PeerRelayed | Direct:
+    return way if isinstance(way, PeerRelayed) else Direct(way)
+
+
+def kind_of(path: Path) -> str:
+    match path:
+        case Direct():
+            return "direct"
+        case PeerRelayed():
+            return "peer-relay"
+    return "relay"
+
+
+def way_of(path: Path) -> Way | None:
+    """None: by the relay."""
+    match path:
+        case Direct(endpoint):
+            return endpoint
+        case PeerRelayed():
+            return path
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where data goes now. Both: it is mirrored, and the replay window drops the copies."""
 
-    direct: Endpoint | None
+    direct: Way | None
     relay: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SendPing:
-    to: Endpoint
+    to: Way
     txid: bytes
     size: int  # bytes of the whole UDP payload
 
 
 @dataclass(frozen=True, slots=True)
 class SendPong:
-    to: Endpoint
+    to: Way
     txid: bytes
 
 

@@ -8,6 +8,9 @@
        |                                          |  a ping unanswered: mirrored to the relay as well
        +--- three unanswered, or sending fails ---+
 
+A third node may pass datagrams on between two that cannot meet: then PeerRelayed takes Direct's place,
+proven and watched alike, while a direct path is looked for as if there were none.
+
 Data received is evidence that the path in use is alive; it never makes one. Nothing is pinged unless
 somebody uses the path: we sent data within 45 s, or the peer is looking for us right now.
 """
@@ -18,7 +21,7 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
-from node.core.better import Quality, clearly_better
+from node.core.better import clearly_better, quality_of
 from node.core.candidates import GROWTH, LONGEST, SETTLED_PINGS, Candidate, Candidates
 from node.core.liveness import Liveness
 from node.core.pace import Pace
@@ -32,7 +35,9 @@ from node.core.path_outputs import (
     SendCallMeMaybe,
     SendPing,
     SendPong,
+    path_by,
 )
+from node.core.ways import PeerRelayed, Way, first_hop
 from node.wire.disco import TXID_SIZE
 from node.wire.endpoint import Endpoint
 
@@ -42,6 +47,7 @@ __all__ = [
     "Path",
     "PathChanged",
     "Paths",
+    "PeerRelayed",
     "Relayed",
     "Route",
     "SendCallMeMaybe",
@@ -72,13 +78,14 @@ class Paths:
         self.path: Path = Relayed()
         self.why = "no direct path found yet"
         self.rtt: float | None = None
+        self.searching_since = -math.inf
         self.deadline: float | None = None
         self.counters: Counter[str] = Counter()
         self._random = random
         # As large as data: a path that small pings pass and data does not is no path.
         self._ping_size = mtu + DATA_OVERHEAD
         self._candidates = Candidates()
-        self._pings: dict[bytes, tuple[Endpoint, float]] = {}  # in the order they were sent
+        self._pings: dict[bytes, tuple[Way, float]] = {}  # in the order they were sent
         self._seen: OrderedDict[bytes, None] = OrderedDict()  # txids of the peer's pings
         self._pace = Pace(rate=PINGS_PER_SECOND, burst=PING_BURST)
         self._live: Liveness | None = None
@@ -109,7 +116,13 @@ class Paths:
             outputs += self._call(now)
         return outputs
 
-    def receive_ping(self, txid: bytes, source: Endpoint, now: float) -> list[Output]:
+    def add_peer_relay(self, way: PeerRelayed, now: float) -> list[Output]:
+        """Our side of it is bound; a pong tells when the peer's is, too."""
+        self._candidates.bind(way, now)
+        self._helping_until = max(self._helping_until, now + PEER_LOOKS)
+        return self._run(now)
+
+    def receive_ping(self, txid: bytes, source: Way, now: float) -> list[Output]:
         if txid in self._seen:
             self.counters["ping seen before"] += 1
             return []
@@ -118,7 +131,9 @@ class Paths:
         candidate = self._candidates.learn(source, now)
         if self._live is None:
             self._helping_until = max(self._helping_until, now + PEER_LOOKS)
-        if candidate is not None and not self._answers(now) and self._pace.take(now):
+        detour = self._detour and source != self._alone.direct
+        proven = not detour and self._answers(now)
+        if candidate is not None and not proven and self._pace.take(now):
             outputs.append(self._ping(candidate, now))  # the way is open this very moment
         return outputs + self._run(now)
 
@@ -136,7 +151,7 @@ class Paths:
             return self._run(now)
         candidate.ponged(latency, now)
         outputs: list[Output] = []
-        if self._live is not None and self.path == Direct(candidate.endpoint):
+        if self._live is not None and candidate.endpoint == self._alone.direct:
             self._live.ponged(latency, now)
             self.rtt = candidate.latency
         elif self._beats_the_path(candidate, now):
@@ -163,7 +178,7 @@ class Paths:
             return self._mirrored, []
         return self._mirrored, self._search(now)
 
-    def data_received(self, source: Endpoint | None, now: float) -> list[Output]:
+    def data_received(self, source: Way | None, now: float) -> list[Output]:
         """Authenticated data from the peer; a source of None is the relay."""
         live = self._live
         if live is None:
@@ -183,7 +198,7 @@ class Paths:
         """The system refused to send there."""
         candidate = self._candidates.get(endpoint)
         outputs: list[Output] = []
-        if self.path == Direct(endpoint):
+        if self._alone.direct is not None and first_hop(self._alone.direct) == endpoint:
             outputs += self._fall(f"sending to {endpoint} failed", now)
         if candidate is not None:
             candidate.wanted, candidate.due = False, now + RETRY_FAILED
@@ -289,7 +304,11 @@ class Paths:
         return self.deadline is not None and now > self.deadline + ASLEEP
 
     def _searching(self, now: float) -> bool:
-        return self._awake(now) and (self._live is None or self._live.expired(now))
+        return self._awake(now) and (self._live is None or self._live.expired(now) or self._detour)
+
+    @property
+    def _detour(self) -> bool:
+        return isinstance(self.path, PeerRelayed)
 
     # --- what is done ---
 
@@ -302,6 +321,7 @@ class Paths:
         self._volley_at = now
 
     def _restart(self, now: float) -> None:
+        self.searching_since = now
         self._volley(now)
         self._calls = 0
         self._call_at = max(now, self._called_at + CALL_GAP)
@@ -332,13 +352,13 @@ class Paths:
             return False
         if live is None or current is None or not live.answers(now):
             return True
-        challenger = Quality(candidate.endpoint, candidate.latency or 0.0)
-        return clearly_better(challenger, Quality(current, self.rtt or 0.0))
+        challenger = quality_of(candidate.endpoint, candidate.latency or 0.0)
+        return clearly_better(challenger, quality_of(current, self.rtt or 0.0))
 
-    def _use(self, endpoint: Endpoint, latency: float, why: str, now: float) -> PathChanged:
+    def _use(self, endpoint: Way, latency: float, why: str, now: float) -> PathChanged:
         if self._live is None:
             self._upgrade_at = now + FIRST_UPGRADE
-        self.path, self.rtt, self.why, self._since = Direct(endpoint), latency, why, now
+        self.path, self.rtt, self.why, self._since = path_by(endpoint), latency, why, now
         self._live = Liveness(latency, now)
         self._alone, self._mirrored = Route(endpoint, relay=False), Route(endpoint, relay=True)
         return PathChanged(self.path, why, latency)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from node.core.by_relay import ByRelay
 from node.core.mesh_peer import MeshPeer
-from node.core.path_outputs import Direct
+from node.core.path_outputs import Relayed, kind_of
 
 if TYPE_CHECKING:
     from node.core.mesh import Mesh
@@ -20,7 +20,7 @@ class PeerState:
     node_key: str
     addresses: tuple[str, ...]
     active: bool
-    kind: str  # relay, direct, none
+    kind: str  # relay, direct, peer-relay, none
     via: str
     rtt_ms: float | None
     relay: str  # the peer's home, whatever the path
@@ -59,7 +59,7 @@ def _peer_state(mesh: Mesh, by_relay: ByRelay, peer: MeshPeer, now: float) -> Pe
     kind, via = _path(by_relay, peer, now)
     device = mesh.device.peer_status(peer.key)
     handshake = device.last_handshake
-    rtt = peer.paths.rtt if kind == "direct" else None
+    rtt = peer.paths.rtt if kind in ("direct", "peer-relay") else None
     return PeerState(
         name=peer.name,
         node_key=str(peer.key),
@@ -80,8 +80,8 @@ def _path(by_relay: ByRelay, peer: MeshPeer, now: float) -> tuple[str, str]:
         endpoint = peer.plain_endpoint
         return ("direct", str(endpoint)) if endpoint else ("none", "")
     path = peer.paths.path
-    if isinstance(path, Direct):
-        return "direct", str(path.endpoint)
+    if not isinstance(path, Relayed):
+        return kind_of(path), str(path)
     if peer.shown is None:
         return "none", ""
     return "relay", by_relay.via(peer, now)

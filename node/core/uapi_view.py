@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from node.core.disco_talk import BY_RELAY
 from node.core.mesh_peer import MeshPeer
-from node.core.path_outputs import Direct
+from node.core.path_outputs import way_of
+from node.core.ways import first_hop
 from node.keys import NodePrivate
 from node.wire.endpoint import Endpoint
 from node.wire.uapi import Interface, Peer
@@ -38,7 +39,8 @@ def _peer(mesh: Mesh, peer: MeshPeer, epoch: float) -> Peer:
 def _endpoint(peer: MeshPeer) -> Endpoint | None:
     if peer.is_plain:
         return peer.plain_endpoint
-    if isinstance(peer.paths.path, Direct):
-        return peer.paths.path.endpoint
+    way = way_of(peer.paths.path)
+    if way is not None:
+        return first_hop(way)
     region = peer.heard_region or peer.config.home_region
     return Endpoint(BY_RELAY, region) if peer.shown is not None else None

@@ -163,7 +163,8 @@ def _print_pong(answer: dict[str, Any], as_json: bool) -> None:
     elif "error" in answer:
         print(answer["error"], flush=True)
     else:
-        via = f"DERP({answer['via']})" if answer["kind"] == "relay" else answer["via"]
+        words = {"relay": f"DERP({answer['via']})", "peer-relay": f"peer-relay({answer['via']})"}
+        via = words.get(answer["kind"], answer["via"])
         who = f"{answer['peer']} ({answer['address']})"
         print(f"pong from {who} via {via} in {answer['rtt_ms']:.1f} ms", flush=True)
 
@@ -171,7 +172,8 @@ def _print_pong(answer: dict[str, Any], as_json: bool) -> None:
 def _no_direct_path(peer: str, last: dict[str, Any] | None, timeout: float) -> str:
     if last is None:
         return f"{peer} did not reply within {timeout:g} s"
-    return f"{last['peer']} stayed on DERP({last['via']}): no direct path within {timeout:g} s"
+    via = f"{'DERP' if last['kind'] == 'relay' else last['kind']}({last['via']})"
+    return f"{last['peer']} stayed on {via}: no direct path within {timeout:g} s"
 
 
 _COMMANDS = {"status": _status, "ping": _ping, "netcheck": _netcheck, "reload": _reload}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.core.actions import Answered
 from node.core.surroundings import report_event
+from node.core.ways import PeerRelayed
 from node.io.control import Answer
 from node.io.settings import Refused
 from node.wire.endpoint import Endpoint
@@ -52,13 +53,18 @@ class Requests:
         peer = self._daemon.mesh.roster.get(answered.peer)
         if answer is None or peer is None:
             return
-        direct = isinstance(answered.via, Endpoint)
-        via = str(answered.via) if isinstance(answered.via, Endpoint) else self._code(answered.via)
+        match answered.via:
+            case int(region):
+                kind, via = "relay", self._code(region)
+            case PeerRelayed():
+                kind, via = "peer-relay", str(answered.via)
+            case Endpoint():
+                kind, via = "direct", str(answered.via)
         answer(
             {
                 "peer": peer.name,
                 "address": next(iter(peer.config.addresses), ""),
-                "kind": "direct" if direct else "relay",
+                "kind": kind,
                 "via": via,
                 "rtt_ms": round(1000 * answered.rtt, 3),
             }

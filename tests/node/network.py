@@ -69,6 +69,7 @@ class Machine:
     events: list[tuple[float, Event]] = field(default_factory=list)
     answers: list[tuple[float, Answered]] = field(default_factory=list)
     connections: set[int] = field(default_factory=set)  # regions dialled or open
+    relays_for_peers: bool = False
     generation: int = 0
     ticks: int = 0
     sent: int = 0
@@ -149,11 +150,25 @@ class Network:
     def netmap(self, machine: Machine) -> Netmap:
         others = [each for each in self.machines.values() if each is not machine]
         peers = [
-            Peer(o.name, o.key, None, (o.overlay,), (f"{o.overlay}/32",), o.home_region)
+            Peer(
+                o.name,
+                o.key,
+                None,
+                (o.overlay,),
+                (f"{o.overlay}/32",),
+                o.home_region,
+                peer_relay=o.relays_for_peers,
+            )
             for o in others
         ]
         regions = {r.region: DerpRegion(r.region, r.code, r.code, ()) for r in self.relays.values()}
-        return Netmap(machine.name, (machine.overlay,), tuple(peers), regions)
+        return Netmap(
+            machine.name,
+            (machine.overlay,),
+            tuple(peers),
+            regions,
+            peer_relay=machine.relays_for_peers,
+        )
 
     def _new_mesh(self, private: NodePrivate) -> Mesh:
         disco = DiscoPrivate(self.dice.randbytes(32))
