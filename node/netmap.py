@@ -86,6 +86,7 @@ class Netmap:
     peers: tuple[Peer, ...]
     regions: Mapping[int, DerpRegion]
     mtu: int = MTU
+    home_region: int | None = None  # where the others look for us
     peer_relay: bool = False  # we do so
 
 
@@ -101,6 +102,7 @@ def parse_netmap(text: str) -> Netmap:
         peers=top.each("peers", _peer),
         regions=_regions(top.table("derp_map").table("Regions")),
         mtu=top.number("mtu", MTU_RANGE, MTU),
+        home_region=top.value("home_region", _region, None),
         peer_relay=top.flag("peer_relay"),
     )
     _check_names_are_unique(netmap)
@@ -237,6 +239,10 @@ def _text(value: Any, key: str) -> str:
     if not value:
         raise NetmapError(key, "is empty")
     return value
+
+
+def _region(value: Any, key: str) -> int:
+    return _number(value, key, range(1, 1 << 16))
 
 
 def _flag(value: Any, key: str) -> bool:

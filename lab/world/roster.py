@@ -87,6 +87,7 @@ class Roster:
         return {
             "name": host,
             "addresses": list(me.overlay),
+            "home_region": me.region or None,
             "peers": peers,
             "derp_map": {"Regions": self._regions()},
         }

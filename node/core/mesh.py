@@ -100,7 +100,7 @@ class Mesh:
         self._talk.networks = self.roster.networks
         actions: list[Action] = [told_gone(peer) for peer in gone if peer.shown]
         actions += self._perform(self.device.set_peers(self.roster.configs, now), None, now)
-        actions += self.relays.set_regions(sorted(netmap.regions), now)
+        actions += self.relays.set_regions(sorted(netmap.regions), now, netmap.home_region)
         for peer in self.roster:
             endpoints = self._talk.usable(peer.config.endpoints)
             actions += self._talk.perform(peer, peer.paths.add_candidates(endpoints, now), now)

@@ -1,7 +1,8 @@
 """The relays of all regions, as one node uses them: which is home, which to dial, what waits.
 
-A node is reachable because it keeps one connection, to its *home* relay; it dials the home regions
-of its peers when it has packets for them, and lets those go after a minute without any.
+A node is reachable because it keeps one connection, to its *home* relay, and one to the relay where
+the netmap says it is, if that is another one; it dials the home regions of its peers when it has packets
+for them, and lets those go after a minute without any.
 
     idle --packets, home--> dialling --> up --lost--> waiting (back-off) --> dialling
 
@@ -93,6 +94,7 @@ class Relays:
         self._random = random
         self._relays: dict[int, _Relay] = {}
         self._order: list[int] = []  # the regions, best first
+        self._listed: int | None = None
 
     @property
     def deadline(self) -> float | None:
@@ -116,8 +118,15 @@ class Relays:
     def regions(self) -> list[int]:
         return list(self._order)
 
-    def set_regions(self, regions: Iterable[int], now: float) -> list[Action]:
-        self._order = list(regions)
+    def set_regions(
+        self, regions: Iterable[int], now: float, listed: int | None = None
+    ) -> list[Action]:
+        """`listed`: the region where the netmap tells others to look for us."""
+        there = list(regions)
+        known = [region for region in self._order if region in there]
+        first = [listed] if listed in there and listed != self._listed else []
+        self._listed = listed
+        self._order = list(dict.fromkeys([*first, *known, *there]))
         actions: list[Action] = []
         for region in [each for each in self._relays if each not in self._order]:
             actions += self._close(self._relays.pop(region))
@@ -230,8 +239,8 @@ class Relays:
         return []
 
     def _is_kept(self, relay: _Relay) -> bool:
-        """The home, and the one that shall be home again."""
-        return relay.region == self.home or self._order[:1] == [relay.region]
+        """The home, the one that shall be home again, and where strangers look for us."""
+        return relay.region in (self.home, self._listed) or self._order[:1] == [relay.region]
 
     def _wanted(self, relay: _Relay, now: float) -> bool:
         return self._is_kept(relay) or bool(relay.queue) or now < relay.used + IDLE_CLOSE
@@ -241,7 +250,7 @@ class Relays:
         good = [each for each in self._order if not self._relays[each].is_failing(now)]
         best = next(iter(good or self._order), None)
         if best == self.home:
-            return self._keep_home(now)
+            return self._keep(now)
         actions: list[Action] = []
         if self.home is not None and self.is_up(self.home):
             actions.append(PreferRelay(self.home, False))
@@ -249,13 +258,15 @@ class Relays:
         self.home = best
         if best is not None and self.is_up(best):
             actions.append(PreferRelay(best, True))
-        return actions + self._keep_home(now)
+        return actions + self._keep(now)
 
-    def _keep_home(self, now: float) -> list[Action]:
-        relay = self._relays.get(self.home) if self.home is not None else None
-        if relay is not None and isinstance(relay.state, Idle):
-            return self._dial(relay, now)
-        return []
+    def _keep(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for region in dict.fromkeys((self.home, self._listed)):
+            relay = self._relays.get(region) if region is not None else None
+            if relay is not None and isinstance(relay.state, Idle):
+                actions += self._dial(relay, now)
+        return actions
 
     def _dial(self, relay: _Relay, now: float) -> list[Action]:
         relay.state = Dialling(now)

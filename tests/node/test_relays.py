@@ -30,6 +30,29 @@ def test_the_first_region_is_home_until_a_netcheck_knows_better() -> None:
     assert made.connected(901, 1.1) == [PreferRelay(901, True)]
 
 
+def test_the_region_where_others_look_for_us_is_kept_even_when_another_is_better() -> None:
+    made = Relays(no_jitter)
+    assert made.set_regions([900, 901], 0.0, 901) == [ConnectRelay(901, home=True)]
+    made.connected(901, 0.1)
+    assert made.prefer([900, 901], 1.0) == [PreferRelay(901, False), ConnectRelay(900, home=True)]
+    made.connected(900, 1.1)
+    assert made.tick(1000.0) == []
+    made.lost(901, 1001.0)
+    assert made.tick(1002.0) == [ConnectRelay(901, home=False)]
+
+
+def test_a_new_netmap_keeps_what_a_netcheck_found() -> None:
+    made = relays(900, 901, up=(900,))
+    made.prefer([901, 900], 1.0)
+    made.connected(901, 1.1)
+    assert made.set_regions([900, 901, 902], 2.0) == []
+    assert made.regions == [901, 900, 902]
+    assert made.set_regions([900, 901, 902], 3.0, 902) == [
+        PreferRelay(901, False),
+        ConnectRelay(902, home=True),
+    ]
+
+
 def test_a_peers_home_is_dialled_for_its_first_packet_and_let_go_a_minute_after_the_last() -> None:
     made = relays(900, 901, up=(900,))
     assert made.send(901, PEER, [b"1"], 10.0) == [ConnectRelay(901, home=False)]
