@@ -13,7 +13,12 @@ A mapping *moves* when it depends on the destination. With `scope = "endpoint"` 
 all mappings of the inside endpoint, so its own may move. Of a chain each router filters for itself, and
 the mapping moves if one of them moves it. Otherwise the relay is the way: one side moves and the other
 is too strict (R4), both move (R4b), no UDP at all (R5), or both are behind a router that does not let
-them meet there (R6).
+them meet there (R6). A node on the internet that relays for others comes before that (P1).
+
+Who calls matters behind one kind of router: a Linux that accepts what nobody inside has asked for. The
+caller learns the called end's endpoint first (a call-me-maybe, by the relay), so its ping is there before
+the other's has gone out; the router takes it for itself, and the kernel then keeps that flow's port from
+the mapping: towards this caller it moves.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from lab.model.network import Topology
 from lab.model.words import Nat
 from lab.model.words6 import WORDS6
 
-Rule = Literal["LAN", "D1", "D2", "D3", "R4", "R4b", "R5", "R6", "R7", "R8"]
+Rule = Literal["LAN", "D1", "D2", "D3", "R4", "R4b", "R5", "R6", "R7", "R8", "P1"]
 
 STRICTNESS = (
     "none",
@@ -41,7 +46,7 @@ MOVING = ("address-dependent", "address-and-port-dependent")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    path: Literal["direct", "relay"]
+    path: Literal["direct", "peer-relay", "relay"]
     reason: str
     rule: Rule
 
@@ -52,10 +57,16 @@ class Level:
 
     name: str
     nat: Nat
+    pushed: bool = False  # by a ping that came uninvited, and took the mapping's port
 
     @property
     def moves(self) -> bool:
-        return self.nat.mapping in MOVING
+        return self.nat.mapping in MOVING or self.pushed
+
+    @property
+    def can_be_pushed(self) -> bool:
+        takes_it = self.nat.unsolicited == "accept" and self.nat.collisions == "kernel"
+        return takes_it and self.translates and not self.lets_anybody_in
 
     @property
     def translates(self) -> bool:
@@ -95,7 +106,8 @@ class End:
 
 
 def meet(a: End, b: End) -> Verdict:
-    """Two ends without a router in common."""
+    """Two ends without a router in common; a calls b."""
+    b = _called(b, by=a)
     for end in (a, b):
         if (blocker := end.blocker) is not None:
             return Verdict("relay", f"{blocker.name} lets no UDP out", "R5")
@@ -107,6 +119,19 @@ def meet(a: End, b: End) -> Verdict:
     if not admitting:
         return _relayed(a, b)
     return min((_direct(host, guest) for host, guest in admitting), key=lambda each: each.rule)
+
+
+def _called(end: End, by: End) -> End:
+    """After the caller's first ping, which comes from the endpoint that the called end is told."""
+    if by.mover is not None or by.only_answers or end.port_mapped:
+        return end
+    way = [
+        replace(level, pushed=True)
+        if level.can_be_pushed and all(above.lets_anybody_in for above in end.way[place + 1 :])
+        else level
+        for place, level in enumerate(end.way)
+    ]
+    return replace(end, way=tuple(way))
 
 
 def admits(host: End, guest: End) -> bool:
@@ -128,7 +153,7 @@ def admits(host: End, guest: End) -> bool:
 
 
 def expect(topology: Topology, a: str, b: str) -> Verdict:
-    """The path between two hosts. Both are nodes, so they ask a router that maps ports to."""
+    """The path between two hosts when a calls b. Both are nodes, so they ask a router that maps ports to."""
     verdicts = [
         verdict
         for family in families(topology)
@@ -137,7 +162,21 @@ def expect(topology: Topology, a: str, b: str) -> Verdict:
     if not verdicts:
         reason = f"{a} and {b} have neither IPv4 nor IPv6 in common"
         return Verdict("relay", reason, "R7")
-    return next((each for each in reversed(verdicts) if each.path == "direct"), verdicts[0])
+    direct = next((each for each in reversed(verdicts) if each.path == "direct"), None)
+    return direct or _through_a_peer(topology, a, b) or verdicts[0]
+
+
+def _through_a_peer(topology: Topology, a: str, b: str) -> Verdict | None:
+    """A node on the internet that relays for others (P1) is reached by all who may send UDP."""
+    for family in families(topology):
+        ends = [end_in(family, host) for host in (a, b)]
+        if any(end is None or end.blocker or end.only_answers for end in ends):
+            continue
+        for host in family.hosts:
+            relay = end_in(family, host.name)
+            if host.peer_relay and host.name not in (a, b) and relay is not None and not relay.way:
+                return Verdict("peer-relay", f"{host.name} relays for {a} and {b}", "P1")
+    return None
 
 
 def _expect_in(family: Family, a: str, b: str) -> Verdict | None:
@@ -264,8 +303,10 @@ def _relayed(a: End, b: End) -> Verdict:
     still = b if moving is a else a
     strict = still.strictest
     assert strict is not None  # who lets anybody in has admitted the other
+    pushed = moving.mover is not None and moving.mover.pushed
+    because = f"the first ping of {still.host} comes uninvited and takes the port, so "
     reason = (
-        f"{_mover(moving)} sends from another port than the one that STUN saw, "
+        f"{because if pushed else ''}{_mover(moving)} sends from another port than the one that STUN saw, "
         f"and {strict.name} admits only the endpoint that {still.host} has sent to"
     )
     return Verdict("relay", reason, "R4")

@@ -127,6 +127,36 @@ def test_a_filter_below_a_moving_mapping_is_not_deceived_by_it() -> None:
     assert meet(chain, home("b", "symmetric")).rule == "D2"
 
 
+# --- a router that accepts what nobody inside has asked for
+
+
+def test_an_uninvited_ping_takes_the_port_of_the_end_that_is_called() -> None:
+    accepting = home("b", "home-linux-input-accept")
+    strict = home("a", "port-restricted-cone")
+
+    verdict = meet(strict, accepting)
+
+    assert (verdict.path, verdict.rule) == ("relay", "R4")
+    assert verdict.reason.startswith("the first ping of node-a comes uninvited and takes the port")
+    assert meet(accepting, strict).rule == "D3"  # the caller's own ping has opened the way by then
+    assert meet(home("a", "home-linux"), home("b", "home-linux")).rule == "D3"  # the control
+
+
+def test_who_admits_another_port_is_not_hurt_by_an_uninvited_ping() -> None:
+    accepting = home("b", "home-linux-input-accept")
+
+    assert meet(home("a", "full-cone"), accepting).rule == "D1"
+    assert meet(home("a", "restricted-cone"), accepting).rule == "D2"
+
+
+def test_a_carrier_that_filters_keeps_uninvited_pings_from_the_home() -> None:
+    behind = End("b", (level("home", "home-linux-input-accept"), level("isp", "firewall")))
+    exposed = End("b", (level("home", "home-linux-input-accept"), level("isp", "full-cone")))
+    strict = home("a", "port-restricted-cone")
+
+    assert (meet(strict, behind).rule, meet(strict, exposed).rule) == ("D3", "R4")
+
+
 # --- topologies
 
 
