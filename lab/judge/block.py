@@ -41,6 +41,7 @@ IN_FLIGHT = (
 )
 TICK = 0.1
 RELAY = "nyc"
+RELAY_DELAY = "10ms"  # as everywhere, it is a detour: who is told an endpoint by it pings first
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Block:
 
     def topology(self) -> Topology:
         lines = [f'[relay.{RELAY}]\nhostname = "{RELAY}.derp.example"']
+        lines += [f'[link.{RELAY}]\ndelay = "{RELAY_DELAY}"']
         for each in (*self.initiators, *self.responders):
             lines += [f'[router.home-{each.host}]\nnat = "{each.profile}"']
             lines += [f'[host.{each.host}]\non = "home-{each.host}"\nruns = "node"']
