@@ -10,9 +10,10 @@
 `mtu`, `disco_key` and `endpoints` may be left out. A peer whose `home_region` is 0 is plain WireGuard,
 found at its endpoints or where it was last heard; it may have a `preshared_key` (base64, as `wg genpsk`
 writes it) and a `persistent_keepalive` (seconds). `"peer_relay": true` marks a peer that passes datagrams
-on between two that cannot meet; at the top it says that this node does. The relay map has the field names of the public
-DERP map JSON; there the word "none" turns an address family off. A person writes this file, so
-every error names the key and the problem.
+on between two that cannot meet; at the top it says that this node does.
+
+The relay map has the field names of the public DERP map JSON; there the word "none" turns an address
+family off. A person writes this file, so every error names the key and the problem.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from node.core.path_outputs import (
     SendCallMeMaybe,
     SendPing,
     SendPong,
+    kind_of,
     path_by,
 )
 from node.core.ways import PeerRelayed, Way, first_hop
@@ -254,7 +255,9 @@ class Paths:
         if strike_due is not None and strike_due <= now:
             live.strike(now)
             if live.dead:
-                return self._fall(f"direct path fell silent: {live.strikes} pings unanswered", now)
+                return self._fall(
+                    f"{kind_of(self.path)} path fell silent: {live.strikes} pings unanswered", now
+                )
             outputs += self._ask(now)
         elif ping_due is not None and ping_due <= now:
             outputs += self._ask(now)

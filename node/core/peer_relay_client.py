@@ -8,6 +8,7 @@ Which endpoint is for which peer, and whether its way leads anywhere, is the pee
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from node.wire.malformed import Malformed
 
 BIND_AGAIN = 1.0  # s
 BIND_WITHIN = 30.0  # s, or as long as the relay keeps the endpoint, if that is shorter
+JUST_BOUND = 3.0  # s; before that the same endpoint is not bound again
 STEADY = 300.0  # s without a datagram: the relay has forgotten us
 MOST_ADDRESSES = 16  # of one relay; each costs a datagram a second
 MOST = 1024  # endpoints at once
@@ -38,6 +40,7 @@ class _Binding:
     gives_up: float
     bind_at: float
     way: PeerRelayed | None = None  # bound
+    bound_at: float = math.inf
     heard_at: float = 0.0
 
     @property
@@ -78,8 +81,8 @@ class PeerRelayClient:
                 continue
             if other.endpoint.lamport_id > endpoint.lamport_id:
                 return []
-            if other.endpoint.vni == endpoint.vni and other.way is None:
-                return []  # under way
+            if other.endpoint.vni == endpoint.vni and now < other.bound_at + JUST_BOUND:
+                return []  # under way, or done: both ends may have asked for it
             self._drop(other)
         if len(self._bindings) >= MOST:
             return []
@@ -111,7 +114,8 @@ class PeerRelayClient:
         ):
             self.counters["peer_relay_refused"] += 1
             return []
-        binding.way, binding.heard_at = PeerRelayed(source, header.vni), now
+        binding.way = PeerRelayed(source, header.vni)
+        binding.bound_at = binding.heard_at = now
         self._ways[binding.way] = binding
         answer = Answer(*asked, message.challenge)
         return [self._say(binding, answer, source), Bound(binding.peer, binding.way)]

@@ -276,6 +276,14 @@ def test_of_one_relays_offers_the_newest_counts() -> None:
     assert len(trio.alice) == 1
 
 
+def test_an_endpoint_just_bound_is_not_bound_again_because_the_peer_offers_it_too() -> None:
+    trio = Trio()
+    endpoint = trio.bind()
+    assert trio.alice.offered(NODE_B, trio.b, endpoint, 0.1) == []
+    assert trio.alice.heard(PeerRelayed(RELAY, endpoint.vni), 0.1) == NODE_B
+    assert len(trio.alice.offered(NODE_B, trio.b, endpoint, 5.0)) == 1
+
+
 def test_a_challenge_that_nobody_asked_for_is_not_answered() -> None:
     trio = Trio()
     [bind] = trio.alice.offered(NODE_B, trio.b, trio.allocate(), 0.0)
