@@ -128,6 +128,8 @@ def _settings(host: Host, regions: dict[str, int]) -> dict[str, JSON]:
     settings: dict[str, JSON] = {"overlay": list(host.overlay), "listen_port": host.listen_port}
     if regions and host.runs not in PLAIN_WIREGUARD:
         settings["region"] = regions[host.home or next(iter(regions))]
+    if host.peer_relay:
+        settings["peer_relay"] = True
     if host.argv:
         settings["argv"] = list(host.argv)
     if host.args:

@@ -61,6 +61,7 @@ class Host:
     argv: tuple[str, ...] = ()
     overlay: tuple[str, ...] = ()
     listen_port: int = LISTEN_PORT
+    peer_relay: bool = False  # a node that passes datagrams on for others
     home: str | None = None  # the relay that it prefers
     args: tuple[str, ...] = ()  # further arguments for its daemon
     ipv4: bool = True  # false: none, although the LAN has it

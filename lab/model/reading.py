@@ -154,6 +154,7 @@ def _host(name: str, table: Table) -> Host:
         overlay=table.all_parsed("overlay", parse_overlay),
         listen_port=table.integer("listen_port", 1, 65535) or LISTEN_PORT,
         home=table.text("home"),
+        peer_relay=table.boolean("peer_relay") or False,
         args=table.argv("args"),
         ipv4=ipv4,
         ipv6=ipv6,
@@ -180,6 +181,8 @@ def _check_daemon(host: Host, table: Table) -> None:
         raise table.error("argv", "does nothing here", 'it belongs to runs = "command"')
     if host.runs in ("node", "wireguard-go") and not host.overlay:
         raise table.error("overlay", "missing", 'a node needs one, as in "100.64.1.10"')
+    if host.runs != "node" and host.peer_relay:
+        raise table.error("peer_relay", "does nothing here", 'it belongs to runs = "node"')
     if host.runs is None:
         for name in ("overlay", "listen_port", "home", "args"):
             if name in table.raw:

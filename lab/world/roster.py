@@ -47,6 +47,7 @@ class Member:
     overlay: tuple[str, ...]
     region: int  # 0: plain WireGuard
     endpoint: str | None = None  # of a host on the internet
+    peer_relay: bool = False
 
     @property
     def networks(self) -> list[str]:
@@ -89,6 +90,7 @@ class Roster:
             "addresses": list(me.overlay),
             "home_region": me.region or None,
             "peers": peers,
+            "peer_relay": me.peer_relay,
             "derp_map": {"Regions": self._regions()},
         }
 
@@ -100,6 +102,7 @@ class Roster:
             "allowed_ips": member.networks,
             "home_region": member.region,
             "disco_key": None,
+            "peer_relay": member.peer_relay,
             "endpoints": [],
         }
 
@@ -158,7 +161,14 @@ def roster_of(plan: Plan) -> Roster:
             endpoint = None
             if daemon.host in public and words.get("listen_port"):
                 endpoint = _endpoint(plan.underlay[daemon.host], words["listen_port"])
-            members[daemon.host] = Member(daemon.host, Secret.new(), overlay, region, endpoint)
+            members[daemon.host] = Member(
+                daemon.host,
+                Secret.new(),
+                overlay,
+                region,
+                endpoint,
+                words.get("peer_relay", False),
+            )
     return Roster(members, relays, Authority())
 
 
