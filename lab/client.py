@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import starting, state, stopping, watching
 from lab.ask import ask, ask_for_fds
-from lab.errors import BadRequest, KeeperGone, LabError, NoPath, NoSuchLab
+from lab.errors import BadRequest, KeeperGone, LabError, NoEvent, NoPath, NoSuchLab
 from lab.model.plan import Plan
 
 if TYPE_CHECKING:
@@ -167,17 +167,25 @@ class Lab:
 
     def wait_for_path(self, a: str, b: str, kind: str, within: float) -> None:
         """Returns when the path from a to b is of this kind; NoPath after `within` seconds."""
-        now = self._path(a, b)
+        now = self.path(a, b)
         if now == kind:
             return
         for event in watching.follow(self.folder, within):
             if (event["event"], event["host"], event.get("peer")) == ("path", a, b):
                 now = event["kind"]
-                if now == kind and self._path(a, b) == kind:  # not only once, in the past
+                if now == kind and self.path(a, b) == kind:  # not only once, in the past
                     return
         raise NoPath(f"{a} has no {kind} path to {b} after {within:g} s; it is: {now}")
 
-    def _path(self, a: str, b: str) -> str:
+    def wait_for_event(self, wanted: dict[str, Any], within: float) -> dict[str, Any]:
+        """The first event with these fields, of those that were and those to come; or NoEvent."""
+        found = watching.first(self.folder, wanted, within)
+        if found is None:
+            raise NoEvent(f"{self.name} had no event {json.dumps(wanted)} within {within:g} s")
+        return found
+
+    def path(self, a: str, b: str) -> str:
+        """The kind of path from a to b now: relay, direct, peer-relay or none."""
         kind: str = ask(self.folder, "path", host=a, peer=b)["kind"]
         return kind
 

@@ -54,5 +54,9 @@ class NoPath(LabError):
     """The path that was waited for did not come."""
 
 
+class NoEvent(LabError):
+    """The event that was waited for did not come."""
+
+
 class NoReply(LabError):
     """A ping that nobody answered."""

@@ -55,6 +55,14 @@ def _wait_for_ring(bell: socket.socket, until: float | None) -> bool:
         return False
 
 
+def first(folder: Path, wanted: Event, within: float) -> Event | None:
+    """The first event that has all of these fields, of those that were and those to come."""
+    for event in follow(folder, within):
+        if all(event.get(key) == value for key, value in wanted.items()):
+            return event
+    return None
+
+
 def path_history(folder: Path, a: str, b: str) -> list[str]:
     """The kinds of path from a to b, each change once, from the first that was one."""
     kinds: list[str] = []

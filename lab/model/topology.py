@@ -44,7 +44,10 @@ def folder() -> Path:
     return next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
 
 
-def load(name_or_path: str, overrides: Mapping[str, str] = NO_OVERRIDES) -> Topology:
+def load(
+    name_or_path: str, overrides: Mapping[str, str] = NO_OVERRIDES, more: str = ""
+) -> Topology:
+    """`more` is TOML that follows the file's own: further machines."""
     path = _find(name_or_path)
     file = _shown(path)
     try:
@@ -55,7 +58,7 @@ def load(name_or_path: str, overrides: Mapping[str, str] = NO_OVERRIDES) -> Topo
         raise TopologyError(file, "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise TopologyError(file, "", "is not UTF-8 text") from None
-    return loads(text, file, overrides)
+    return loads(f"{text}\n{more}" if more else text, file, overrides)
 
 
 def loads(text: str, file: str, overrides: Mapping[str, str] = NO_OVERRIDES) -> Topology:

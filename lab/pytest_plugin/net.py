@@ -1,32 +1,19 @@
-"""Labs in tests: start one, change it, ask it, and on failure see what it saw.
-
-    def test_two_homes_move_from_relay_to_direct(lab: StartLab) -> None:
-        net = lab("nat-pair")
-        a, b = net.node("node-a"), net.node("node-b")
-        a.ping(b)
-        a.wait_for_path(b, "direct", within=10)
-
-The fixture builds, takes down, and when the test fails prints the drawing, each router's rules, the
-events and the last lines of every daemon's log.
-"""
+"""A running lab and its nodes, in a test's words."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from lab.client import Lab
-from lab.model.topology import load
 
 PING_PATIENCE = 5  # seconds; an outage this long is a failure wherever a ping is asserted
-LOG_TAIL = 30  # lines of each daemon's log in a failure's report
+SILENCE = 2  # seconds without a reply, where a reply could only come over what was unplugged
 
 
 class NoReply(AssertionError):
@@ -89,6 +76,10 @@ class Node:
     def wait_for_path(self, other: Node, kind: str, within: float) -> None:
         self.lab.wait_for_path(self.name, other.name, kind, within)
 
+    def path(self, other: Node) -> str:
+        """The kind of path now: relay, direct, peer-relay or none."""
+        return self.lab.path(self.name, other.name)
+
     def path_history(self, other: Node) -> list[str]:
         return self.lab.path_history(self.name, other.name)
 
@@ -112,6 +103,45 @@ class Net:
         [daemon] = [one for one in plan.daemons if one.host == name]
         overlay: Any = daemon.settings["overlay"]
         return Node(self.lab, name, overlay[0].partition("/")[0])
+
+    def wait_for_event(
+        self, host: str, event: str, within: float = 10, **fields: Any
+    ) -> dict[str, Any]:
+        """The first event of `host` with these fields, of those that were and those to come; or NoEvent."""
+        return self.lab.wait_for_event({"host": host, "event": event, **fields}, within)
+
+    def events(self, host: str | None = None, event: str | None = None) -> list[dict[str, Any]]:
+        """What has happened up to now, oldest first."""
+        return [
+            one
+            for one in self.lab.events()
+            if host in (None, one["host"]) and event in (None, one["event"])
+        ]
+
+    def prove_direct(self, a: Node, b: Node) -> None:
+        """Whatever they say: with every relay unplugged they still reach each other."""
+        with self.without_relays():
+            a.ping(b)
+            b.ping(a)
+
+    def prove_relayed(self, a: Node, b: Node) -> None:
+        """Whatever they say: with every relay unplugged there is silence."""
+        with self.without_relays():
+            for one, other in ((a, b), (b, a)):
+                with contextlib.suppress(NoReply):
+                    one.ping(other, patience=SILENCE)
+                    raise AssertionError(f"{one.name} reaches {other.name} without any relay")
+
+    @contextlib.contextmanager
+    def without_relays(self) -> Iterator[None]:
+        relays = [each.name for each in self.lab.plan().machines if each.kind == "relay"]
+        for relay in relays:
+            self.unplug(relay)
+        try:
+            yield
+        finally:
+            for relay in relays:
+                self.plug(relay)
 
     def run(self, host: str, *argv: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
         return self.lab.run(host, list(argv), timeout=timeout)
@@ -147,64 +177,3 @@ class Net:
     def daemon(self, host: str, action: str) -> None:
         """stop, start, restart, kill, freeze or thaw."""
         self.lab.daemon(host, action)
-
-
-class StartLab:
-    """`lab("nat-pair", nat={"home-a": "symmetric"})`: up, named for this test, down at its end."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-        self.labs: list[Lab] = []
-
-    def __call__(
-        self,
-        topology: str,
-        nat: Mapping[str, str] | None = None,
-        set: Mapping[str, Any] | None = None,
-    ) -> Net:
-        overrides = {key: toml(value) for key, value in (set or {}).items()}
-        overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
-        name = f"{self.prefix}-{len(self.labs)}"
-        lab = Lab.up(load(topology, overrides), name)
-        self.labs.append(lab)
-        return Net(lab)
-
-
-def toml(value: Any) -> str:
-    """An override's text: JSON's strings, numbers and lists are TOML's too."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    report = yield
-    starter = getattr(item, "funcargs", {}).get("lab")
-    if report.when == "call" and report.failed and isinstance(starter, StartLab):
-        for lab in starter.labs:
-            report.sections += list(evidence(lab))
-    return report
-
-
-def evidence(lab: Lab) -> Iterator[tuple[str, str]]:
-    """What is left of a lab whose test failed, while it still runs."""
-    plan = lab.plan()
-    yield f"{lab.name}: drawing", plan.drawing
-    for machine in plan.machines:
-        for rules in machine.rules:
-            yield f"{lab.name}: rules of {machine.name}", rules.text
-    yield f"{lab.name}: events", "\n".join(map(json.dumps, lab.events()))
-    logs: dict[str, list[str]] = {}
-    for host, line in lab.logs():
-        logs.setdefault(host, []).append(line)
-    for host, lines in logs.items():
-        yield f"{lab.name}: log of {host}", "\n".join(lines[-LOG_TAIL:])
-
-
-@pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Net]]:
-    """Starts labs for one test, side by side with those of other test processes."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    starter = StartLab(f"test-{worker}-{os.getpid()}")
-    yield starter
-    for one in starter.labs:
-        one.down()

@@ -1,0 +1,58 @@
+"""`--lab-keep`: when a test fails, its labs stay up until whoever looks has seen enough.
+
+On a terminal that is a shell in the lab, and its end. Elsewhere (a test process of xdist, CI over ssh) it is
+`lab.down` from anywhere else, or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from lab.client import Lab
+from lab.errors import LabError
+
+OPTION = "--lab-keep"
+CHOSEN_STATE = "PUNCHLAB_STATE"
+
+
+def pause(item: pytest.Item, labs: Sequence[Lab]) -> None:
+    capture = item.config.pluginmanager.getplugin("capturemanager")
+    shown = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+    with shown:
+        has_terminal = os.isatty(0) and "PYTEST_XDIST_WORKER" not in os.environ
+        # A test process of xdist speaks with its parent on stdout.
+        print(words(item.nodeid, labs, has_terminal), file=sys.__stderr__, flush=True)
+        with contextlib.suppress(LabError):  # a lab that is gone needs no looking at
+            if has_terminal:
+                labs[-1].shell()
+            else:
+                for lab in labs:
+                    _wait_for_end(lab)
+
+
+def words(test: str, labs: Sequence[Lab], has_terminal: bool) -> str:
+    state = os.environ.get(CHOSEN_STATE)
+    program = f"{CHOSEN_STATE}={state} punchlab" if state else "punchlab"
+    lines = ["", f"{test} failed; its labs are kept: {', '.join(lab.name for lab in labs)}", ""]
+    for lab in labs:
+        lines += [
+            f"  {program} lab.status {lab.name}",
+            f"  {program} lab.shell {lab.name}        # in it: ip netns",
+            f"  {program} lab.events {lab.name}",
+        ]
+    if has_terminal:
+        end = f"A shell in {labs[-1].name}; `exit` goes on."
+    else:
+        downs = "; ".join(f"{program} lab.down {lab.name}" for lab in labs)
+        end = f"To go on: {downs}"
+    return "\n".join([*lines, "", end])
+
+
+def _wait_for_end(lab: Lab) -> None:
+    for _ in lab.events(follow=True):
+        pass

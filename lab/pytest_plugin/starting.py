@@ -1,0 +1,82 @@
+"""Starting labs: the fixtures `lab`, for one test, and `module_lab`, for all tests of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.client import Lab
+from lab.model.topology import load
+from lab.pytest_plugin.net import Net
+
+_numbers = itertools.count()
+
+
+class StartLab:
+    """`lab("nat-pair", nat={"home-a": "symmetric"})`: up, with a name of its own, down at the test's end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder  # where a relative path to a topology begins: beside the test
+        self.labs: list[Lab] = []
+
+    def __call__(
+        self,
+        topology: str,
+        nat: Mapping[str, str] | None = None,
+        set: Mapping[str, Any] | None = None,
+        add: str = "",
+    ) -> Net:
+        """`set` overrides values by their keys; `add` is TOML with further machines."""
+        overrides = {key: toml(value) for key, value in (set or {}).items()}
+        overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
+        lab = Lab.up(load(self._found(topology), overrides, add), unused_name())
+        self.labs.append(lab)
+        return Net(lab)
+
+    def _found(self, topology: str) -> str:
+        beside = self.folder / topology
+        return str(beside) if topology.endswith(".toml") and beside.exists() else topology
+
+
+def unused_name() -> str:
+    """Labs of other test processes run beside ours."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return f"test-{worker}-{os.getpid()}-{next(_numbers)}"
+
+
+def toml(value: Any) -> str:
+    """An override's text: JSON's strings, numbers and lists are TOML's too."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def labs_of(item: pytest.Item) -> list[Lab]:
+    """Those of a test that are not down by now."""
+    given = getattr(item, "funcargs", {}).values()
+    started = [lab for one in given if isinstance(one, StartLab) for lab in one.labs]
+    return [lab for lab in started if lab.folder.exists()]
+
+
+def _start(request: pytest.FixtureRequest) -> Iterator[StartLab]:
+    with contextlib.ExitStack() as at_the_end:
+        starter = StartLab(request.path.parent)
+        at_the_end.callback(lambda: [at_the_end.callback(each.down) for each in starter.labs])
+        yield starter
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[StartLab]:
+    """Starts labs for one test, side by side with those of other test processes."""
+    yield from _start(request)
+
+
+@pytest.fixture(scope="module")
+def module_lab(request: pytest.FixtureRequest) -> Iterator[StartLab]:
+    """Starts labs that all tests of a file share."""
+    yield from _start(request)

@@ -1,0 +1,207 @@
+"""The pytest plugin as another project meets it: a folder with a test, and pytest run in it."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.client import Lab
+
+ROOT = Path(__file__).parent.parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+WITHOUT_TUN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net; exec "$@"', "sh")
+HEAD = "import pytest\nfrom lab.pytest_plugin import NoReply\n"
+FAILS = "def test_it(lab):\n    net = lab('small.toml')\n    assert net.events() == []\n"
+SMALL = '''\
+# alice -- home -- internet -- bob
+[router.home]
+nat = "symmetric"
+[host.alice]
+on = "home"
+runs = "command"
+argv = ["sh", "-c", """
+echo hello >&2
+echo '{\\"event\\": \\"greeted\\", \\"whom\\": \\"bob\\"}'
+exec sleep 1000
+"""]
+[host.bob]
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "small.toml").write_text(SMALL)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path) -> Run:
+    def run_pytest(
+        text: str, *words: str, become: tuple[str, ...] = (), ci: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        (project / "test_it.py").write_text(HEAD + text)
+        return subprocess.run(
+            [*become, *pytest_argv(*words)],
+            cwd=project,
+            env=environment(project, ci),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run_pytest
+
+
+def test_a_lab_is_started_from_a_file_beside_the_test_asked_and_taken_down(
+    run: Run, project: Path
+) -> None:
+    done = run(
+        "def test_it(lab):\n"
+        "    net = lab('small.toml', nat={'home': 'open'}, add='[host.carol]\\n')\n"
+        "    assert net.run('alice', 'ping', '-c1', 'carol').returncode == 0\n"
+        "    told = net.wait_for_event('alice', 'greeted', whom='bob', within=5)\n"
+        "    assert told in net.events('alice', 'greeted')\n"
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert list((project / "labs").iterdir()) == []
+
+
+def test_an_event_that_does_not_come_is_told(run: Run) -> None:
+    done = run(
+        "def test_it(lab):\n"
+        "    lab('small.toml').wait_for_event('alice', 'greeted', whom='carol', within=0.1)\n"
+    )
+
+    assert done.returncode == 1
+    assert "NoEvent: test-main-" in done.stdout
+    assert '"whom": "carol"} within 0.1 s' in done.stdout
+
+
+def test_a_failure_shows_what_the_lab_saw_and_keeps_it(run: Run, project: Path) -> None:
+    done = run(FAILS, "--lab-evidence", "kept")
+
+    assert done.returncode == 1
+    assert "alice -- home -- internet -- bob" in done.stdout
+    assert "rules of home.iptables" in done.stdout
+    [kept] = (project / "kept" / "test_it.py-test_it").iterdir()
+    assert f"kept in {kept.parent}" in done.stdout
+    assert "MASQUERADE" in (kept / "rules" / "home.iptables").read_text()
+    assert '"greeted"' in (kept / "events.jsonl").read_text()
+    assert (kept / "logs" / "alice.log").read_text() == "hello\n"
+    assert '"up_seconds"' in (kept / "status.json").read_text()
+    assert list((project / "labs").iterdir()) == []  # the lab itself is not kept
+
+
+def test_a_test_that_passes_keeps_nothing(run: Run, project: Path) -> None:
+    done = run("def test_it(lab):\n    lab('small.toml')\n", "--lab-evidence", "kept")
+
+    assert (done.returncode, (project / "kept").exists()) == (0, False)
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
+def test_a_lab_that_is_kept_waits_until_somebody_takes_it_down(
+    project: Path, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    (project / "test_it.py").write_text(HEAD + FAILS)
+    monkeypatch.setenv("PUNCHLAB_STATE", str(project / "labs"))
+    with subprocess.Popen(
+        pytest_argv("--lab-keep", *workers),
+        cwd=project,
+        env=environment(project),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as running:
+        to_go_on = last_line(running, "To go on: ")
+        [name] = Lab.running()
+        assert to_go_on.endswith(f"punchlab lab.down {name}\n")
+        assert Lab.attach(name).run("bob", ["true"]).returncode == 0
+
+        Lab.attach(name).down()
+
+        assert running.wait(30) == 1
+
+
+def test_tests_run_side_by_side(run: Run) -> None:
+    text = (
+        "@pytest.mark.parametrize('n', range(4))\n"
+        "def test_it(lab, n):\n"
+        "    assert lab('small.toml').run('alice', 'ping', '-c1', 'bob').returncode == 0\n"
+    )
+
+    done = run(text, "-n", "2")
+
+    assert "4 passed" in done.stdout, done.stdout
+
+
+def test_the_tests_of_a_file_share_a_lab(run: Run) -> None:
+    done = run(
+        "@pytest.fixture(scope='module')\n"
+        "def net(module_lab):\n"
+        "    return module_lab('small.toml')\n"
+        "def test_one(net):\n"
+        "    net.unplug('bob')\n"
+        "def test_two(net):\n"
+        "    assert net.run('alice', 'ping', '-c1', '-W1', 'bob').returncode == 1\n"
+    )
+
+    assert "2 passed" in done.stdout, done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hide a device")
+@pytest.mark.parametrize(
+    ("words", "ci", "outcome"),
+    [
+        ([], "", "1 passed, 3 skipped"),
+        (["--lab-require"], "", "1 passed, 3 errors"),
+        ([], "true", "1 passed, 3 errors"),
+        (["--lab-require=no"], "true", "1 passed, 3 skipped"),
+    ],
+)
+def test_where_no_lab_can_be_its_tests_are_skipped_with_the_reason(
+    run: Run, words: list[str], ci: str, outcome: str
+) -> None:
+    text = (
+        "def test_with_a_lab(lab): lab('small.toml')\n"
+        "@pytest.mark.needs_lab\n"
+        "def test_marked(): pass\n"
+        "@pytest.mark.needs_lab('netem')\n"
+        "def test_that_needs_more(): pass\n"
+        "@pytest.mark.scenario(38)\n"
+        "def test_without(): pass\n"
+    )
+
+    done = run(text, "-rs", "--strict-markers", *words, become=WITHOUT_TUN, ci=ci)
+
+    assert outcome in done.stdout, done.stdout + done.stderr
+    assert "this machine cannot run a lab: TUN device: " in done.stdout
+
+
+def pytest_argv(*words: str) -> list[str]:
+    # `python -P`: only what is told on the path, not what lies around.
+    return [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *words]
+
+
+def environment(project: Path, ci: str = "") -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return own | {"PYTHONPATH": str(ROOT), "PUNCHLAB_STATE": str(project / "labs"), "CI": ci}
+
+
+def last_line(process: subprocess.Popen[bytes], start: str) -> str:
+    """The first line on its stderr that begins so."""
+    assert process.stderr is not None
+    seen = [""]
+    while not seen[-1].startswith(start):
+        assert select.select([process.stderr], [], [], 60)[0], seen
+        seen.append(process.stderr.readline().decode())
+        assert seen[-1], seen
+    return seen[-1]
