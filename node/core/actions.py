@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from node.core.checksum import Buffer
 from node.core.device_outputs import HandshakeSecrets
+from node.core.rows import Rows
 from node.core.ways import Way
 from node.keys import NodePublic
 from node.wire.endpoint import Endpoint
@@ -29,6 +31,14 @@ class SendUdp:
 
 
 @dataclass(frozen=True, slots=True)
+class SendRows:
+    """At once: the next batch is made in the same buffer."""
+
+    rows: Sequence[Rows]
+    to: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
 class SendRelay:
     region: int
     peer: NodePublic
@@ -38,6 +48,13 @@ class SendRelay:
 @dataclass(frozen=True, slots=True)
 class WriteTun:
     packets: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMerged:
+    """At once: packets with their virtio headers, in the next batch's buffer."""
+
+    writes: Sequence[Buffer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +111,10 @@ class Event:
 
 Action: TypeAlias = (
     SendUdp
+    | SendRows
     | SendRelay
     | WriteTun
+    | WriteMerged
     | ConnectRelay
     | CloseRelay
     | PreferRelay

@@ -6,10 +6,12 @@ a datagram is a value that the device hands back as it came.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from node.core.checksum import Buffer
+from node.core.rows import Rows
 from node.keys import NodePublic
 
 Source: TypeAlias = Hashable
@@ -27,6 +29,14 @@ class Transmit:
 
 
 @dataclass(frozen=True, slots=True)
+class TransmitRows:
+    """Sealed data for the peer, in a buffer that the next batch uses again."""
+
+    peer: NodePublic
+    rows: Sequence[Rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Send these back to where the datagram came from: a cookie reply, before any peer is known."""
 
@@ -41,6 +51,14 @@ class Deliver:
     peer: NodePublic
     packets: list[bytes]
     source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverWrites:
+    """As `Deliver`, merged and ready for the TUN interface; good until the next batch."""
+
+    peer: NodePublic
+    writes: Sequence[Buffer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +87,13 @@ class HandshakeSecrets:
     preshared: bytes = field(repr=False)
 
 
-Output: TypeAlias = Transmit | Reply | Deliver | Heard | HandshakeCompleted | HandshakeSecrets
+Output: TypeAlias = (
+    Transmit
+    | TransmitRows
+    | Reply
+    | Deliver
+    | DeliverWrites
+    | Heard
+    | HandshakeCompleted
+    | HandshakeSecrets
+)
