@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from node.core.allowed_ips import AllowedIps
+from node.core.coalesce import TunFeatures
 from node.core.device_outputs import (
     Deliver,
+    DeliverWrites,
     HandshakeCompleted,
     HandshakeSecrets,
     Heard,
@@ -21,6 +23,7 @@ from node.core.device_outputs import (
     Reply,
     Source,
     Transmit,
+    TransmitRows,
 )
 from node.core.door import Door
 from node.core.limits import Limits
@@ -28,14 +31,19 @@ from node.core.local import Local
 from node.core.noise import read_static, read_timestamp
 from node.core.peer import Peer
 from node.core.peer_config import PeerConfig, PeerStatus
+from node.core.rows import Rows
+from node.core.segments import Segments
 from node.core.session import Session
+from node.core.superpacket import SuperPacket, split
 from node.keys import NodePrivate, NodePublic
 from node.wire import ip
 from node.wire.malformed import Malformed
+from node.wire.virtio import VIRTIO_SIZE
 from node.wire.wireguard import TRANSPORT, CookieReply, Initiation, Response, parse
 
 __all__ = [
     "Deliver",
+    "DeliverWrites",
     "Device",
     "HandshakeCompleted",
     "HandshakeSecrets",
@@ -46,6 +54,7 @@ __all__ = [
     "Reply",
     "Source",
     "Transmit",
+    "TransmitRows",
 ]
 
 _TRANSPORT_TYPE = TRANSPORT.to_bytes(4, "little")
@@ -104,6 +113,44 @@ class Device:
                 outputs += peer.send(batch, now)
         return outputs
 
+    def use(self, segments: Segments, features: TunFeatures) -> None:
+        """For batches from now on, with a TUN interface that can do this."""
+        self._local.segments, self._local.features = segments, features
+
+    @property
+    def segments(self) -> Segments:
+        return self._local.segments
+
+    @property
+    def virtio_size(self) -> int:
+        """How many bytes stand before the packet in a write."""
+        return VIRTIO_SIZE if self._local.features.virtio else 0
+
+    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> list[Output]:
+        """As `send`, for reads of the TUN interface that all have one destination."""
+        destination = packets[0].destination
+        if not destination:
+            self.counters["bad_packet"] += len(packets)
+            return []
+        peer = self._local.allowed_ips.lookup(destination)
+        if peer is None:
+            self.counters["no_peer_for_destination"] += len(packets)
+            return []
+        try:
+            return peer.send_batch(packets, now)
+        except Malformed:
+            return self.send(self._whole(packets), now)
+
+    def _whole(self, packets: Sequence[SuperPacket]) -> list[bytes]:
+        """Those that can be cut or finished, so that one bad read costs no other."""
+        whole: list[bytes] = []
+        for packet in packets:
+            try:
+                whole += split(packet)
+            except Malformed:
+                self.counters["bad_packet"] += 1
+        return whole
+
     def _by_peer(self, packets: Sequence[bytes]) -> dict[Peer | None, list[bytes]]:
         lookup = self._local.allowed_ips.lookup
         batches: dict[Peer | None, list[bytes]] = {}
@@ -145,6 +192,14 @@ class Device:
             self.counters["unknown_index"] += len(datagrams)
             return []
         return peer.receive_transport(session, datagrams, source, now)
+
+    def receive_rows(self, index: int, rows: Rows, source: Source, now: float) -> list[Output]:
+        """As `receive`, for transport data to one of our indices; opened in place."""
+        peer, session = self._local.indices.lookup(index) or (None, None)
+        if peer is None or session is None:
+            self.counters["unknown_index"] += rows.count
+            return []
+        return peer.receive_rows(session, rows, source, now)
 
     def _receive_handshake(self, datagram: bytes, source: Source, now: float) -> list[Output]:
         try:

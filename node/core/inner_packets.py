@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from node.core.allowed_ips import AllowedIps
+from node.core.checksum import Buffer
+from node.core.coalesce import TunFeatures, source_of
 from node.wire import ip
 from node.wire.malformed import Malformed
 
@@ -37,3 +39,19 @@ def admit(
             allowed = address
         packets.append(plaintext[:length])
     return packets
+
+
+def admit_writes(
+    writes: Sequence[Buffer],
+    features: TunFeatures,
+    owner: Owner,
+    allowed_ips: AllowedIps[Owner],
+    counters: Counter[str],
+) -> Sequence[Buffer]:
+    """The same for merged packets: those of one write have one source."""
+    lookup = allowed_ips.lookup
+    refused = [w for w in writes if lookup(source_of(w, features)) is not owner]
+    if not refused:
+        return writes
+    counters["source_not_allowed"] += len(refused)
+    return [write for write in writes if not any(write is each for each in refused)]

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from node.core.allowed_ips import AllowedIps
+from node.core.coalesce import NO_OFFLOAD, TunFeatures
 from node.core.indices import Indices
 from node.core.limits import Limits
+from node.core.segments import PlainSegments, Segments
 from node.core.session import Session
 from node.core.tai64n import tai64n
 from node.keys import NodePrivate, clamp
@@ -38,6 +40,8 @@ class Local:
         self.allowed_ips: AllowedIps[Peer] = AllowedIps()
         self.indices: Indices[tuple[Peer, Session | None]] = Indices(random)
         """Whose, and which session; None while the handshake waits for its response."""
+        self.features: TunFeatures = NO_OFFLOAD
+        self.segments: Segments = PlainSegments(mtu, NO_OFFLOAD)
         self._epoch = epoch
 
     def timestamp(self, now: float) -> bytes:

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from node.core.cookies import CookieJar
 from node.core.device_outputs import (
     Deliver,
+    DeliverWrites,
     HandshakeCompleted,
     HandshakeSecrets,
     Heard,
     Output,
     Source,
     Transmit,
+    TransmitRows,
 )
-from node.core.inner_packets import admit
+from node.core.inner_packets import admit, admit_writes
 from node.core.keypairs import Keypairs
 from node.core.limits import INITIATION_INTERVAL, QUEUED_BATCHES, REKEY_AFTER_MESSAGES
 from node.core.local import Local
@@ -33,7 +35,9 @@ from node.core.noise import (
     create_response,
 )
 from node.core.peer_config import PeerConfig, PeerStatus
+from node.core.rows import OVERHEAD, Rows
 from node.core.session import Session
+from node.core.superpacket import SuperPacket, split
 from node.core.timers import Timer, Timers
 from node.wire.wireguard import (
     INITIATION_SIZE,
@@ -42,6 +46,8 @@ from node.wire.wireguard import (
     CookieReply,
     Response,
 )
+
+MOST_ROWS = 65536  # a super-packet cannot have more segments than bytes
 
 
 class Peer:
@@ -98,6 +104,24 @@ class Peer:
             self._enqueue(packets)
             return self._want_handshake(now)
         sent: list[Output] = [self._seal(session, packets, now)]
+        return sent + self._renew_on_send(session, now)
+
+    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> list[Output]:
+        """One super-packet or a run of ordinary ones. Raises Malformed for what cannot be cut."""
+        session = self._usable(MOST_ROWS, now)
+        if session is None:
+            return self.send([whole for packet in packets for whole in split(packet)], now)
+        segments, key, counter = self._local.segments, session.send_key, session.send_counter
+        if len(packets) == 1:
+            rows = segments.seal_superpacket(key, session.remote_index, counter, packets[0])
+        else:
+            rows = segments.seal_packets(key, session.remote_index, counter, packets)
+        for each in rows:
+            session.reserve(each.count)
+            self._tx_bytes += each.stop - each.start
+        self._timers.authenticated_sent(now)
+        self._timers.data_sent(now)
+        sent: list[Output] = [TransmitRows(self.key, rows)]
         return sent + self._renew_on_send(session, now)
 
     def initiate(self, now: float, renew: bool) -> list[Output]:
@@ -270,17 +294,49 @@ class Peer:
         if not opened.plaintexts:
             return []
         self._rx_bytes += sum(map(len, opened.plaintexts)) + KEEPALIVE_SIZE * len(opened.plaintexts)
-        self._timers.authenticated_received(now)
-        if any(opened.plaintexts):
-            self._timers.data_received(now)
-        outputs: list[Output] = [Heard(self.key, source)]
-        if session is self.keypairs.next:
-            self._local.forget(self.keypairs.confirmed())
-            outputs = self._completed(session, source, now) + self._flush(session, now)
+        outputs = self._authenticated(session, any(opened.plaintexts), source, now)
         packets = admit(opened.plaintexts, self, self._local.allowed_ips, self._counters)
         if packets:
             outputs.append(Deliver(self.key, packets, source))
         return outputs + self._renew_on_receive(now)
+
+    def receive_rows(
+        self, session: Session, rows: Rows, source: Source, now: float
+    ) -> list[Output]:
+        """The same for a batch in one buffer."""
+        count = rows.count
+        if now - session.created >= self._limits.reject_after_time:
+            self._counters["expired_session"] += count
+            return []
+        segments = self._local.segments
+        opened = segments.open(session.receive_key, rows)
+        refused = session.window.refused(opened.counters, opened.failed)
+        if refused:
+            forged = len(opened.failed)
+            self._counters.update(forged=forged, replayed=len(refused) - forged)
+            if len(refused) == count:
+                return []
+        writes = segments.coalesce(opened, refused)
+        self._rx_bytes += rows.stop - rows.start - len(refused) * rows.size
+        outputs = self._authenticated(session, rows.size > OVERHEAD, source, now)
+        admitted = admit_writes(
+            writes, self._local.features, self, self._local.allowed_ips, self._counters
+        )
+        if admitted:
+            outputs.append(DeliverWrites(self.key, admitted))
+        return outputs + self._renew_on_receive(now)
+
+    def _authenticated(
+        self, session: Session, is_data: bool, source: Source, now: float
+    ) -> list[Output]:
+        """Something of the peer's, seen for the first time."""
+        self._timers.authenticated_received(now)
+        if is_data:
+            self._timers.data_received(now)
+        if session is not self.keypairs.next:
+            return [Heard(self.key, source)]
+        self._local.forget(self.keypairs.confirmed())
+        return self._completed(session, source, now) + self._flush(session, now)
 
     def _renew_on_receive(self, now: float) -> list[Output]:
         session = self.keypairs.current

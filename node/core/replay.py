@@ -40,11 +40,19 @@ class ReplayWindow:
             return [True] * len(counters)
         return [self.accept(counter) for counter in counters]
 
+    def refused(self, counters: Sequence[int], failed: Sequence[int] = ()) -> Sequence[int]:
+        """The places of those not accepted, among them the failed ones, which are not asked about."""
+        if not failed and self._accept_run(counters):
+            return ()
+        skipped = set(failed)
+        return [i for i, n in enumerate(counters) if i in skipped or not self.accept(n)]
+
     def _accept_run(self, counters: Sequence[int]) -> bool:
         count = len(counters)
         if count < 2 or counters[0] <= self.highest or counters[-1] >= REJECT_AFTER_MESSAGES:
             return False
-        if list(counters) != list(range(counters[0], counters[0] + count)):
+        run = range(counters[0], counters[0] + count)
+        if counters != run if isinstance(counters, range) else list(counters) != list(run):
             return False
         self._advance(counters[-1] - self.highest, count)
         return True

@@ -7,6 +7,8 @@ comes in runs of equal length, and with equal virtio headers: then their checksu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from node.core.rows import HEADER, OVERHEAD, padded, per_send
@@ -24,6 +26,15 @@ class Run(NamedTuple):
     @property
     def size(self) -> int:
         return self.text + OVERHEAD
+
+
+def by_destination(packets: Sequence[SuperPacket]) -> Iterator[Sequence[SuperPacket]]:
+    """Neighbours with one destination address, which have one peer."""
+    if len(packets) == 1:
+        yield packets
+        return
+    for _, run in groupby(packets, key=attrgetter("destination")):
+        yield list(run)
 
 
 def runs_of(packets: Sequence[SuperPacket], mtu: int) -> Iterator[Run]:
