@@ -22,15 +22,21 @@ STEPS = np.arange(65536 // OVERHEAD, dtype=np.uint64)
 class Table:
     """All rows of `size` bytes that lie at a multiple of `size`, before and after they are opened."""
 
-    __slots__ = ("counters", "heads", "places", "rows")
+    __slots__ = ("_cipher", "_places", "_size", "counters", "heads", "rows")
 
     def __init__(self, source: Bytes, target: Bytes, cipher: RowCipher, size: int) -> None:
         count = len(source) // size
         heads = source[: count * size].reshape(count, size)[:, :HEADER].view("<u8")
         self.heads, self.counters = heads[:, 0], heads[:, 1]
         self.rows: Bytes = target[: count * size].reshape(count, size)
-        starts = range(0, count * size, size)
-        self.places: list[Place] = [cipher.opening(at, size - OVERHEAD) for at in starts]
+        self._cipher, self._size = cipher, size
+        self._places: list[Place] = []
+
+    def places(self, first: int, end: int) -> list[Place]:
+        """Made for as many rows as ever came: thousands of small ones fit, and hardly ever come."""
+        for i in range(len(self._places), end):
+            self._places.append(self._cipher.opening(i * self._size, self._size - OVERHEAD))
+        return self._places[first:end]
 
 
 class BatchOpener:
@@ -60,7 +66,7 @@ class BatchOpener:
         end = first + rows.count
         table.heads[first:end] = 0  # the receiver index makes room for the nonce's zeros
         counters = _as_range(table.counters[first:end])
-        places = table.places[first:end]
+        places = table.places(first, end)
         if last != rows.size:
             places[-1] = self._cipher.opening((end - 1) * rows.size, last - OVERHEAD)
         failed = self._cipher.open(key, places)
