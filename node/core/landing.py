@@ -1,0 +1,37 @@
+"""Where relayed datagrams land to become a batch: end to end in one buffer, as from a UDP socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from node.core.rows import Rows, transport_runs
+
+BUFFER = 2 * 65536  # half of it for rows, the rest for columns that reach behind the last one
+LONGEST = 65536
+
+
+class Landing:
+    def __init__(self) -> None:
+        self._buffer = bytearray()  # made when the first one lands: most nodes end up direct
+
+    def lay(self, datagrams: Sequence[bytes]) -> Iterator[tuple[int | None, Rows]]:
+        """Runs as `transport_runs` has them; each is good until the next one."""
+        if not self._buffer:
+            self._buffer = bytearray(BUFFER)
+        begin, total = 0, 0
+        for i, datagram in enumerate(datagrams):
+            size = len(datagrams[begin])
+            ended = i > begin and (len(datagrams[i - 1]) < size or len(datagram) > size)
+            if ended or total + len(datagram) > LONGEST:
+                yield from self._land(datagrams[begin:i])
+                begin, total = i, 0
+            total += len(datagram)
+        if datagrams:
+            yield from self._land(datagrams[begin:])
+
+    def _land(self, run: Sequence[bytes]) -> Iterator[tuple[int | None, Rows]]:
+        if not run or not run[0] or len(run[0]) > LONGEST:
+            return
+        joined = b"".join(run)
+        self._buffer[: len(joined)] = joined
+        yield from transport_runs(Rows(self._buffer, 0, len(joined), len(run[0])))
