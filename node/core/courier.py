@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.core.actions import Action, RelayPath, SendUdp
+from node.core.actions import Action, RelayPath, SendRows, SendUdp
 from node.core.by_relay import ByRelay
 from node.core.device_outputs import Source
 from node.core.disco_talk import DiscoTalk
 from node.core.mesh_peer import MeshPeer
 from node.core.path_outputs import Route, way_of
+from node.core.rows import Rows
 from node.core.ways import PeerRelayed, Way, first_hop, wrapped
 from node.wire.endpoint import Endpoint
 from node.wire.geneve import WIREGUARD
@@ -26,6 +27,19 @@ class Courier:
             return self._send(peer, datagrams, _plain_route(peer), now)
         route, outputs = peer.paths.data_sent(now)
         actions = self._send(peer, datagrams, route, now)
+        return actions + self._talk.perform(peer, outputs, now) if outputs else actions
+
+    def send_rows(self, peer: MeshPeer, rows: Sequence[Rows], now: float) -> list[Action]:
+        """The same for batches, which stay whole as long as the path is a plain one."""
+        if not peer.is_plain:
+            route, outputs = peer.paths.data_sent(now)
+        else:
+            route, outputs = _plain_route(peer), []
+        if isinstance(route.direct, Endpoint) and not route.relay:
+            actions: list[Action] = [SendRows(rows, route.direct)]
+        else:
+            datagrams = [bytes(datagram) for each in rows for datagram in each.datagrams()]
+            actions = self._send(peer, datagrams, route, now)
         return actions + self._talk.perform(peer, outputs, now) if outputs else actions
 
     def send_quietly(

@@ -8,15 +8,17 @@ direct path.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from node.core.actions import Action
+from node.core.actions import Action, WriteMerged, WriteTun
+from node.core.checksum import Buffer
 from node.core.courier import Courier
 from node.core.device import Device, Transmit
 from node.core.disco_talk import DiscoTalk
 from node.core.mesh_peer import MeshPeer
 from node.core.roster import Roster
 from node.wire.malformed import Malformed
-from node.wire.tsmp import pack_advertisement, parse_advertisement
+from node.wire.tsmp import is_tsmp, pack_advertisement, parse_advertisement
 
 
 class Introductions:
@@ -34,6 +36,26 @@ class Introductions:
         for output in self._device.send([advertisement], now):
             if isinstance(output, Transmit):
                 actions += self._courier.send_quietly(peer, output.datagrams, None, now)
+        return actions
+
+    def sort(self, peer: MeshPeer, packets: Sequence[bytes], now: float) -> list[Action]:
+        """What came out of the tunnel: some of it may be for us, not for the application."""
+        actions: list[Action] = []
+        for_us = [packet for packet in packets if is_tsmp(packet)]
+        if for_us:
+            packets = [packet for packet in packets if not is_tsmp(packet)]
+            for packet in for_us:
+                actions += self.receive(peer, packet, now)
+        return [*actions, WriteTun(packets)] if packets else actions
+
+    def sort_writes(self, peer: MeshPeer, writes: Sequence[Buffer], now: float) -> list[Action]:
+        skip = self._device.virtio_size
+        for_us = [write for write in writes if is_tsmp(write, skip)]
+        if not for_us:
+            return [WriteMerged(writes)]
+        actions: list[Action] = [WriteMerged([w for w in writes if not is_tsmp(w, skip)])]
+        for write in for_us:
+            actions += self.receive(peer, bytes(write[skip:]), now)
         return actions
 
     def receive(self, peer: MeshPeer, packet: bytes, now: float) -> list[Action]:

@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
-from node.core.actions import Action, Event, LogKeys, RelayPath, WriteTun
+from node.core.actions import Action, Event, LogKeys, RelayPath
+from node.core.activity import Activity
 from node.core.by_relay import ByRelay
 from node.core.courier import Courier
 from node.core.device import (
     Deliver,
+    DeliverWrites,
     Device,
     HandshakeCompleted,
     HandshakeSecrets,
@@ -29,15 +31,18 @@ from node.core.device import (
     Reply,
     Source,
     Transmit,
+    TransmitRows,
 )
 from node.core.disco_talk import DiscoTalk, told_gone
 from node.core.introductions import Introductions
 from node.core.limits import Limits
-from node.core.mesh_peer import ACTIVE, MeshPeer
+from node.core.mesh_peer import MeshPeer
 from node.core.peer_relays import Inner, PeerRelays
 from node.core.relays import Relays
 from node.core.roster import Roster
+from node.core.rows import Rows
 from node.core.status import MeshStatus, status_of
+from node.core.superpacket import SuperPacket
 from node.core.surroundings import EndpointsChanged, News, RegionsRanked, Surroundings
 from node.core.ways import PeerRelayed, Way
 from node.keys import DiscoPrivate, NodePrivate, NodePublic
@@ -46,7 +51,6 @@ from node.wire.classify import Kind, classify
 from node.wire.disco import looks_like_disco, parse_packet
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
-from node.wire.tsmp import is_tsmp
 from node.wire.wireguard import TRANSPORT
 
 
@@ -73,7 +77,7 @@ class Mesh:
         self._talk = DiscoTalk(self.public, disco, random, self.surroundings, self._by_relay)
         self._announced_home: int | None = None
         self._why_lost: dict[int, str] = {}  # relays that are down, as last told
-        self._active_until: float | None = None  # of any peer; None when all are idle
+        self._activity = Activity(self.surroundings)
         self.asks = self._talk.asks
         self.disco_key = self._talk.box.public
         self._courier = Courier(self._talk, self._by_relay)
@@ -84,9 +88,16 @@ class Mesh:
 
     @property
     def deadline(self) -> float | None:
-        owners = (self.device, self.relays, self.surroundings, self.asks, self.peer_relays)
+        owners = (
+            self.device,
+            self.relays,
+            self.surroundings,
+            self.asks,
+            self.peer_relays,
+            self._activity,
+        )
         paths = (peer.paths.deadline for peer in self.roster)
-        times = chain((owner.deadline for owner in owners), (self._active_until,), paths)
+        times = chain((owner.deadline for owner in owners), paths)
         return min((time for time in times if time is not None), default=None)
 
     # --- the netmap and the machine ---
@@ -136,13 +147,33 @@ class Mesh:
 
     def receive_tun(self, packets: Sequence[bytes], now: float) -> list[Action]:
         """From the application. Whatever goes out because of it counts as use of the path."""
+        return self._perform_used(self.device.send(packets, now), now)
+
+    def receive_batch(self, packets: Sequence[SuperPacket], now: float) -> list[Action]:
+        """As `receive_tun`, for reads that have one destination."""
+        return self._perform_used(self.device.send_batch(packets, now), now)
+
+    def _perform_used(self, outputs: Sequence[Output], now: float) -> list[Action]:
         actions: list[Action] = []
-        for output in self.device.send(packets, now):
+        for output in outputs:
             if isinstance(output, Transmit):
                 actions += self._send_used(self.roster[output.peer], output.datagrams, now)
             else:
                 actions += self._perform([output], None, now)
         return actions
+
+    def receive_rows(
+        self, index: int, rows: Rows, source: Endpoint | RelayPath, now: float
+    ) -> list[Action]:
+        """As `receive_udp` or `receive_relay`, for transport data to one of our indices."""
+        if isinstance(source, RelayPath):
+            peer = self._came_by_relay(source.region, source.peer, rows.count)
+            if peer is None:
+                return []
+            outputs = self.device.receive_rows(index, rows, source, now)
+            return self._perform_relayed(peer, outputs, source, True, now)
+        outputs = self.device.receive_rows(index, rows, source, now)
+        return self._perform(outputs, source, now)
 
     def receive_udp(self, datagrams: Sequence[bytes], source: Endpoint, now: float) -> list[Action]:
         actions: list[Action] = []
@@ -165,12 +196,9 @@ class Mesh:
     def receive_relay(
         self, region: int, key: NodePublic, packets: Sequence[bytes], now: float
     ) -> list[Action]:
-        self.relays.heard(region)
-        peer = self.roster.get(key)
+        peer = self._came_by_relay(region, key, len(packets))
         if peer is None:
-            self.counters["unknown_peer"] += len(packets)
             return []
-        self._by_relay.heard(peer, region)
         actions: list[Action] = []
         for is_disco, run in groupby(packets, key=looks_like_disco):
             if is_disco:
@@ -179,6 +207,15 @@ class Mesh:
             else:
                 actions += self._receive_relayed(peer, list(run), region, now)
         return actions
+
+    def _came_by_relay(self, region: int, key: NodePublic, count: int) -> MeshPeer | None:
+        self.relays.heard(region)
+        peer = self.roster.get(key)
+        if peer is None:
+            self.counters["unknown_peer"] += count
+        else:
+            self._by_relay.heard(peer, region)
+        return peer
 
     # --- relays ---
 
@@ -259,7 +296,7 @@ class Mesh:
                 actions += self._talk.perform(peer, peer.paths.tick(now), now)
         actions += self._settle(self.surroundings.tick(now), now)
         self.asks.tick(now)
-        return actions + self._note_idleness(now)
+        return actions + self._settle(self._activity.tick(now), now)
 
     # --- what the device wants ---
 
@@ -275,8 +312,14 @@ class Mesh:
                         actions += self._send_used(peer, datagrams, now)
                     else:
                         actions += self._courier.send_quietly(peer, datagrams, source, now)
+                case TransmitRows(key, rows):
+                    peer = self.roster[key]
+                    actions += self._use(peer, now)
+                    actions += self._courier.send_rows(peer, rows, now)
+                case DeliverWrites(key, writes):
+                    actions += self._introductions.sort_writes(self.roster[key], writes, now)
                 case Deliver(key, packets):
-                    actions += self._deliver(self.roster[key], packets, now)
+                    actions += self._introductions.sort(self.roster[key], packets, now)
                 case Heard(key, heard_at):
                     actions += self._heard(self.roster[key], heard_at, now)
                 case Reply(to, datagrams):
@@ -288,15 +331,6 @@ class Mesh:
                     actions.append(Event("handshake", {"peer": peer.name}))
                     actions += self._introductions.introduce(peer, now)
         return actions
-
-    def _deliver(self, peer: MeshPeer, packets: Sequence[bytes], now: float) -> list[Action]:
-        actions: list[Action] = []
-        for_us = [packet for packet in packets if is_tsmp(packet)]
-        if for_us:
-            packets = [packet for packet in packets if not is_tsmp(packet)]
-            for packet in for_us:
-                actions += self._introductions.receive(peer, packet, now)
-        return [*actions, WriteTun(packets)] if packets else actions
 
     def _heard(self, peer: MeshPeer, source: Source, now: float) -> list[Action]:
         peer.heard(now)
@@ -316,7 +350,13 @@ class Mesh:
     ) -> list[Action]:
         source = RelayPath(region, peer.key)
         outputs = self.device.receive(packets, source, now)
-        if not outputs and packets[0][:1] == bytes([TRANSPORT]):
+        is_transport = packets[0][:1] == bytes([TRANSPORT])
+        return self._perform_relayed(peer, outputs, source, is_transport, now)
+
+    def _perform_relayed(
+        self, peer: MeshPeer, outputs: list[Output], source: RelayPath, is_data: bool, now: float
+    ) -> list[Action]:
+        if is_data and not outputs:
             return self._repair(peer, now, renew=False)  # we have restarted; it does not know
         return self._perform(outputs, source, now)
 
@@ -386,15 +426,5 @@ class Mesh:
         return self._use(peer, now) + self._courier.send_used(peer, datagrams, now)
 
     def _use(self, peer: MeshPeer, now: float) -> list[Action]:
-        peer.used(now)
-        if self._active_until is not None:
-            self._active_until = now + ACTIVE
-            return []
-        self._active_until = now + ACTIVE
-        return self._settle(self.surroundings.set_active(True, now), now)
-
-    def _note_idleness(self, now: float) -> list[Action]:
-        if self._active_until is None or now < self._active_until:
-            return []
-        self._active_until = None
-        return self._settle(self.surroundings.set_active(False, now), now)
+        news = self._activity.used(peer, now)
+        return self._settle(news, now) if news else []

@@ -38,6 +38,7 @@ class MeshStatus:
     relays: tuple[str, ...]  # those we are connected to
     endpoints: tuple[str, ...]
     peers: tuple[PeerState, ...]
+    data_path: str  # plain, numpy or c, and the cipher
     counters: Mapping[str, int]
 
 
@@ -51,6 +52,7 @@ def status_of(mesh: Mesh, by_relay: ByRelay, now: float) -> MeshStatus:
         relays=tuple(map(by_relay.code, mesh.relays.up)),
         endpoints=tuple(str(each) for each in mesh.surroundings.endpoints(now)),
         peers=tuple(_peer_state(mesh, by_relay, peer, now) for peer in mesh.roster),
+        data_path=mesh.device.segments.name,
         counters={name: count for name, count in sorted(mesh.all_counters.items()) if count},
     )
 

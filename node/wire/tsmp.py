@@ -23,9 +23,9 @@ IPV6_HEADER = 40
 HOPS = 64
 
 
-def is_tsmp(packet: bytes) -> bool:
-    """Of a packet whose IP header is known to be whole."""
-    return packet[9 if packet[0] >> 4 == 4 else 6] == TSMP_PROTOCOL
+def is_tsmp(packet: bytes | bytearray | memoryview, start: int = 0) -> bool:
+    """Of a packet whose IP header, which begins at `start`, is known to be whole."""
+    return packet[start + (9 if packet[start] >> 4 == 4 else 6)] == TSMP_PROTOCOL
 
 
 def pack_advertisement(key: DiscoPublic, source: str, destination: str) -> bytes:
