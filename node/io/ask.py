@@ -76,7 +76,11 @@ def _status(node: Node, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(status))
         return DONE
-    me = [*status["addresses"][:1], status["name"], f'home "{status["home"] or "none"}"']
+    me = [
+        *status["addresses"][:1],
+        status["name"],
+        f'home "{status["home"] or "none"}", data path {status["data_path"]}',
+    ]
     rows = [me, *([*p["addresses"][:1], p["name"], _state(p)] for p in status["peers"])]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for address, name, state in rows:

@@ -44,6 +44,7 @@ from node.io.relay_links import RelayLinks
 from node.io.requests import Requests
 from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
 from node.io.stun_addresses import StunAddresses
+from node.io.traffic import Traffic
 from node.io.tun import NoTun, Tun
 from node.io.uapi import Uapi
 from node.io.udp import PortTaken, UdpPort
@@ -52,6 +53,7 @@ from node.netmap import Netmap
 from node.wire.endpoint import Endpoint
 from node.wire.uapi import Interface
 
+LOOK = 0.05  # seconds after a batch: what it made due is due later than that, mostly by far
 OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
 
 
@@ -84,6 +86,18 @@ class Daemon:
         self._requests = Requests(self)
         self._udp = UdpPort(settings.listen_port)
         self._tun = Tun(settings.tun)
+        self._traffic = Traffic(
+            loop,
+            self.mesh,
+            self._tun,
+            self._udp,
+            self._links,
+            way=settings.data_path,
+            mtu=mtu,
+            perform=self.perform,
+            unreachable=self._cannot_reach,
+            look_soon=self._look_soon,
+        )
         self._timer: Timer | None = None
         self._stun: StunAddresses | None = None
         self._unreachable: set[Endpoint] = set()
@@ -105,9 +119,9 @@ class Daemon:
         self._apply_netmap(self.netmap)
         local = self._local_endpoints(self._watch.links)
         self.perform(self.mesh.set_local_endpoints(local, self.loop.now()))
-        self.loop.watch(self._tun.fd, READ, self._tun_readable)
+        self.loop.watch(self._tun.fd, READ, self._traffic.tun_readable)
         for fd in self._udp.fds:
-            self.loop.watch(fd, READ, partial(self._udp_readable, fd))
+            self.loop.watch(fd, READ, partial(self._traffic.udp_readable, fd))
         if self.mapper is not None:
             self.mapper.look()
         self._note_ready()
@@ -163,15 +177,6 @@ class Daemon:
 
     # --- what happens ---
 
-    def _tun_readable(self, _events: int) -> None:
-        packets = self._tun.read()
-        if packets:
-            self.perform(self.mesh.receive_tun(packets, self.loop.now()))
-
-    def _udp_readable(self, fd: int, _events: int) -> None:
-        for source, datagrams in self._udp.read(fd):
-            self.perform(self.mesh.receive_udp(datagrams, source, self.loop.now()))
-
     def _relay_event(self, region: int, server: str, event: RelayEvent) -> None:
         now = self.loop.now()
         match event:
@@ -179,7 +184,7 @@ class Daemon:
                 self.perform(self.mesh.relay_connected(region, now, server))
                 self._note_ready()
             case PacketsReceived(peer, packets):
-                self.perform(self.mesh.receive_relay(region, peer, packets, now))
+                self._traffic.relayed(region, peer, packets)
             case PeerGone(peer, reason):
                 self.mesh.relay_peer_gone(region, peer, reason, now)
             case RelayDown(why, retry):
@@ -217,16 +222,26 @@ class Daemon:
             "listen_port": self._udp.port,
         }
         self.events.write("ready", fields)
+        self._traffic.ready()
 
     # --- time ---
 
     def _arm(self) -> None:
-        deadline, timer = self.mesh.deadline, self._timer
-        if deadline is None or (timer is not None and timer.when <= deadline):
+        deadline = self.mesh.deadline
+        if deadline is not None:
+            self._wake_by(deadline)
+
+    def _look_soon(self) -> None:
+        """After a batch: asking everybody for a deadline takes longer than the batch."""
+        self._wake_by(self.loop.now() + LOOK)
+
+    def _wake_by(self, when: float) -> None:
+        timer = self._timer
+        if timer is not None and timer.when <= when:
             return  # a timer that fires too early just looks again
         if timer is not None:
             timer.cancel()
-        self._timer = self.loop.at(deadline, partial(self._tick, deadline))
+        self._timer = self.loop.at(when, partial(self._tick, when))
 
     def _tick(self, due: float) -> None:
         self._timer = None

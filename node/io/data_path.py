@@ -6,9 +6,12 @@ Chosen once data flows, because numpy takes 90 ms to import and a node has to be
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Callable
 
 from node.core.coalesce import TunFeatures
 from node.core.segments import PlainSegments, Segments
+from node.io.loop import READ, Loop
 
 WAYS = ("c", "numpy", "plain")
 
@@ -31,3 +34,29 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
 
         return NumpySegments(mtu, features)
     return PlainSegments(mtu, features)
+
+
+def load(
+    loop: Loop,
+    mtu: int,
+    features: TunFeatures,
+    ways: tuple[str, ...],
+    done: Callable[[Segments], None],
+) -> None:
+    """The same in a thread, so that packets are not kept waiting; `done` is called from the loop."""
+    from threading import Thread
+
+    found: list[Segments] = []
+    wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def look() -> None:
+        found.append(fastest(mtu, features, ways))
+        os.eventfd_write(wake, 1)
+
+    def loaded(_events: int) -> None:
+        loop.forget(wake)
+        os.close(wake)
+        done(found[0])
+
+    loop.watch(wake, READ, loaded)
+    Thread(target=look, daemon=True).start()

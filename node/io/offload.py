@@ -15,6 +15,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections import Counter
 from collections.abc import Iterator
 
 from node.core.coalesce import NO_OFFLOAD, TunFeatures
@@ -65,6 +66,7 @@ class SuperPacketReader:
 
     def __init__(self, fd: int, features: TunFeatures) -> None:
         self._fd = fd
+        self.counters: Counter[str] = Counter()
         self._skip = VIRTIO_SIZE if features.virtio else 0
         self._buffer = bytearray(ORDINARY * 2048 + READ)
         self._view = memoryview(self._buffer)
@@ -77,6 +79,9 @@ class SuperPacketReader:
             try:
                 length = os.readv(self._fd, [self._view[at : at + READ]])
             except BlockingIOError:
+                break
+            except OSError as error:  # EIO: the interface is down
+                self.counters[f"read_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
                 break
             begin = at + self._skip
             header = unpack_virtio(
@@ -101,11 +106,12 @@ class SuperPacketReader:
 class BatchSocket:
     """A UDP socket that sends and receives rows."""
 
-    def __init__(self, socket_: socket.socket) -> None:
+    def __init__(self, socket_: socket.socket, buffer: bytearray | None = None) -> None:
+        """Sockets that share a buffer also share the views that are made of it."""
         self._socket = socket_
         self.segments = self._can(UDP_SEGMENT, 0)
         self.merges = self._can(UDP_GRO, 1)
-        self._buffer = bytearray(RECEIVE)
+        self._buffer = bytearray(RECEIVE) if buffer is None else buffer
         self._space = [memoryview(self._buffer)[:65536]]
         self._ancillary = socket.CMSG_SPACE(4)
 

@@ -24,7 +24,7 @@ RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
-IFLA_IFNAME, IFLA_MTU = 3, 4
+IFLA_IFNAME, IFLA_MTU, IFLA_GSO_MAX_SEGS, IFLA_GSO_MAX_SIZE = 3, 4, 40, 41
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RTN_UNICAST = 254, 4, 253, 1
@@ -84,6 +84,13 @@ class Netlink:
         """Up, with this MTU."""
         body = LINK.pack(0, 0, index, IFF_UP, IFF_UP)
         self._ask(RTM_NEWLINK, NLM_ACK, body + _attribute(IFLA_MTU, struct.pack("=I", mtu)))
+
+    def limit_super_packets(self, index: int, segments: int, size: int) -> None:
+        """The kernel cuts up what is larger, before the interface sees it (Linux 4.16)."""
+        limits = ((IFLA_GSO_MAX_SEGS, segments), (IFLA_GSO_MAX_SIZE, size))
+        body = LINK.pack(0, 0, index, 0, 0)
+        body += b"".join(_attribute(kind, struct.pack("=I", value)) for kind, value in limits)
+        self._ask(RTM_NEWLINK, NLM_ACK, body)
 
     def add_address(self, index: int, address: str) -> None:
         """As a single address, /32 or /128: what lies behind it is the routes' matter."""

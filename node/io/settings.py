@@ -40,6 +40,7 @@ class Settings:
     verbose: bool = False
     port_mapping: int = LIFETIME
     keylog: str | None = None
+    data_path: str = "auto"
     rekey_after: float | None = None  # seconds; None: as WireGuard has it
 
 

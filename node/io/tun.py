@@ -1,27 +1,27 @@
-"""The TUN device: plain IP packets to and from the kernel (Linux, Documentation/networking/tuntap).
+"""The TUN device: IP packets to and from the kernel (Linux, Documentation/networking/tuntap).
 
-One read gives one packet, and a whole batch is read before anyone looks at it; the addresses of the
-node, its MTU and one route for each network of a peer are set by netlink.
+One read gives one packet or, where the kernel can, a super-packet; before each then stands a virtio
+header. The addresses of the node, its MTU and one route for each network of a peer are set by netlink.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import os
 import socket
-import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from node.core.checksum import Buffer
+from node.core.superpacket import SuperPacket
+from node.io.offload import SuperPacketReader, ask_tun, segments_for
 from node.io.rtnetlink import Netlink
+from node.wire.virtio import PLAIN_BYTES
 
-TUNSETIFF = 0x400454CA
-IFF_TUN, IFF_NO_PI = 0x1, 0x1000
 NAME_SIZE = 15
-
-BATCH = 64  # packets a read: what one super-packet of the kernel makes at most
-PACKET = 65536
+BATCHES = 8  # reads, before timers and the other descriptors get their turn
+HEADERS = 52  # bytes of an inner TCP segment that are not payload, at least
 
 
 class NoTun(Exception):
@@ -32,8 +32,15 @@ class Tun:
     def __init__(self, name: str) -> None:
         self.fd = _open(name)
         self.name = name
+        try:
+            self.features = ask_tun(self.fd, name)
+        except OSError as error:
+            os.close(self.fd)
+            raise NoTun(f"interface {name}: {_why_not(error)}") from None
         self.index = socket.if_nametoindex(name)
-        self.counters: Counter[str] = Counter()
+        self._reader = SuperPacketReader(self.fd, self.features)
+        self.counters: Counter[str] = self._reader.counters
+        self._before = PLAIN_BYTES if self.features.virtio else b""
         self._routes: set[str] = set()
         self._addresses: set[str] = set()
 
@@ -42,6 +49,11 @@ class Tun:
         wanted = set(networks)
         with Netlink() as netlink:
             netlink.set_link(self.index, mtu)
+            if self.features.tcp:
+                segments = segments_for(mtu)  # as many as one send takes once they are sealed
+                with contextlib.suppress(OSError):
+                    size = segments * (mtu - HEADERS) + HEADERS
+                    netlink.limit_super_packets(self.index, segments, size)
             for address in addresses:
                 netlink.add_address(self.index, address)
             for network in sorted(self._routes - wanted):
@@ -50,24 +62,18 @@ class Tun:
                 netlink.add_route(self.index, network)
         self._routes = wanted
 
-    def read(self) -> list[bytes]:
-        """What is waiting, at most a batch; empty when nothing is."""
-        packets: list[bytes] = []
-        while len(packets) < BATCH:
-            try:
-                packets.append(os.read(self.fd, PACKET))
-            except BlockingIOError:
-                break
-            except OSError as error:  # EIO: the interface is down
-                self.counters[f"read_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
-                break
-        return packets
+    def read(self) -> Iterator[list[SuperPacket]]:
+        """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
+        return self._reader.read(BATCHES)
 
     def write(self, packets: Sequence[bytes]) -> None:
-        """The kernel takes a packet or drops it (full queue, interface down): never a wait."""
-        for packet in packets:
+        self.write_merged([self._before + packet for packet in packets])
+
+    def write_merged(self, writes: Sequence[Buffer]) -> None:
+        """The kernel takes a write or drops it (full queue, interface down): never a wait."""
+        for write in writes:
             try:
-                os.write(self.fd, packet)
+                os.write(self.fd, write)
             except OSError as error:
                 self.counters[f"write_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
 
@@ -79,16 +85,10 @@ def _open(name: str) -> int:
     if not 0 < len(name.encode()) <= NAME_SIZE or "/" in name:
         raise NoTun(f"{name!r} is no interface name: 1 to {NAME_SIZE} bytes, no slash")
     try:
-        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         hint = "is the tun module there, and is this process allowed to open it?"
         raise NoTun(f"/dev/net/tun: {error.strerror}: {hint}") from None
-    try:
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
-    except OSError as error:
-        os.close(fd)
-        raise NoTun(f"interface {name}: {_why_not(error)}") from None
-    return fd
 
 
 def _why_not(error: OSError) -> str:

@@ -1,7 +1,7 @@
 """The node's UDP port: one IPv4 and one IPv6 socket with the same number.
 
 WireGuard, disco and STUN share them, because the NAT's mapping that STUN learns must be the one
-that the tunnel uses. Reading and sending are one method each: batches in, batches out.
+that the tunnel uses. Where the kernel can, one call receives or sends a batch of datagrams.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import contextlib
 import errno
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from node.core.rows import Rows
+from node.core.segments import in_rows
+from node.io.offload import RECEIVE, BatchSocket
 from node.wire.endpoint import Endpoint
 
-BATCH = 128  # datagrams a read, before timers and the other descriptors get their turn
-DATAGRAM = 65536
+BATCHES = 8  # receives, before timers and the other descriptors get their turn
+FEW = 4  # datagrams, from which on laying them out for one send pays
 BUFFER = 7 << 20  # bytes each way, best effort: a burst of one TCP window at a few Gb/s
 UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
@@ -33,6 +36,8 @@ class UdpPort:
             self._ipv6 = _bind(socket.AF_INET6, self.port)
         self.counters: Counter[str] = Counter()
         self._by_fd = {each.fileno(): each for each in (self._ipv4, self._ipv6) if each}
+        buffer = bytearray(RECEIVE)
+        self._batches = {fd: BatchSocket(each, buffer) for fd, each in self._by_fd.items()}
 
     @property
     def fds(self) -> list[int]:
@@ -42,28 +47,24 @@ class UdpPort:
     def has_ipv6(self) -> bool:
         return self._ipv6 is not None
 
-    def read(self, fd: int) -> list[tuple[Endpoint, list[bytes]]]:
-        """What is waiting, at most a batch, in order; neighbours of one source stay together."""
-        receive = self._by_fd[fd].recvfrom
-        runs: list[tuple[Endpoint, list[bytes]]] = []
-        last: tuple[str, int] | None = None
-        for _ in range(BATCH):
+    def read(self, fd: int) -> Iterator[tuple[Rows, Endpoint]]:
+        """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
+        receive = self._batches[fd].receive
+        for _ in range(BATCHES):
             try:
-                datagram, source = receive(DATAGRAM)
-            except BlockingIOError:
-                break
+                received = receive()
             except OSError as error:  # an ICMP error about something we sent
                 self._count("read", error)
                 continue
-            if source == last:
-                runs[-1][1].append(datagram)
-            else:
-                last = source
-                runs.append((Endpoint(source[0], source[1]), [datagram]))
-        return runs
+            if received is None:
+                return
+            rows, source = received
+            yield rows, Endpoint(*source)
 
     def send(self, datagrams: Sequence[bytes], to: Endpoint) -> bool:
         """False when there is no way to that address; a full buffer just loses the rest."""
+        if len(datagrams) >= FEW:
+            return self.send_rows(in_rows(datagrams), to)
         sender = self._ipv6 if to.is_ipv6 else self._ipv4
         if sender is None:
             return False
@@ -71,9 +72,25 @@ class UdpPort:
             for datagram in datagrams:
                 sender.sendto(datagram, to)
         except OSError as error:
-            self._count("send", error)
-            return error.errno not in UNREACHABLE
+            return self._failed(error)
         return True
+
+    def send_rows(self, batch: Sequence[Rows], to: Endpoint) -> bool:
+        """The same for sealed batches."""
+        sender = self._ipv6 if to.is_ipv6 else self._ipv4
+        if sender is None:
+            return False
+        send = self._batches[sender.fileno()].send
+        try:
+            for rows in batch:
+                send(rows, to)
+        except OSError as error:
+            return self._failed(error)
+        return True
+
+    def _failed(self, error: OSError) -> bool:
+        self._count("send", error)
+        return error.errno not in UNREACHABLE
 
     def close(self) -> None:
         for each in self._by_fd.values():

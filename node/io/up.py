@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from node.core.portmap import LIFETIME
+from node.io.data_path import WAYS
 from node.io.settings import PORT, Settings
 
 
@@ -31,6 +33,12 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--keylog", metavar="F", help="append WireGuard's keys there, to open captures with"
+    )
+    parser.add_argument(
+        "--data-path",
+        choices=("auto", *WAYS),
+        default=os.environ.get("PUNCHLAB_DATA_PATH", "auto"),
+        help="the loop around the cipher (auto: the fastest there is)",
     )
     parser.add_argument(
         "--rekey-after",

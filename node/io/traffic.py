@@ -1,0 +1,127 @@
+"""The traffic between TUN, UDP and relays, in batches: the daemon's busy half.
+
+A batch is one read: a super-packet or a run of packets from the TUN interface, a run of datagrams from
+the UDP socket. What comes of it leaves at once, for the next batch is made in the same buffers. All that
+is not traffic goes to the daemon.
+
+The loop around the cipher starts as plain Python, which is as good as any for a few packets; a faster one is
+loaded, in the background, as soon as there is something to carry.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Sequence
+
+from node.core.actions import Action, RelayPath, SendRelay, SendRows, WriteMerged
+from node.core.landing import Landing
+from node.core.mesh import Mesh
+from node.core.rows import transport_runs
+from node.core.runs import by_destination
+from node.core.segments import PlainSegments, Segments
+from node.io.data_path import WAYS, load
+from node.io.loop import Loop
+from node.io.relay_links import RelayLinks
+from node.io.tun import Tun
+from node.io.udp import UdpPort
+from node.keys import NodePublic
+from node.wire.endpoint import Endpoint
+
+MUCH = 256  # packets until a faster loop is worth its memory
+
+
+class Traffic:
+    def __init__(
+        self,
+        loop: Loop,
+        mesh: Mesh,
+        tun: Tun,
+        udp: UdpPort,
+        links: RelayLinks,
+        *,
+        way: str,
+        mtu: int,
+        perform: Callable[[Sequence[Action]], None],
+        unreachable: Callable[[Endpoint], None],
+        look_soon: Callable[[], None],
+    ) -> None:
+        self._loop, self._mesh, self._tun, self._udp, self._links = loop, mesh, tun, udp, links
+        self._way, self._mtu = way, mtu
+        self._perform, self._unreachable, self._look_soon = perform, unreachable, look_soon
+        self._landing = Landing()
+        self._until_much: int | None = MUCH  # None: nothing better is to come
+        mesh.device.use(PlainSegments(mtu, tun.features), tun.features)
+
+    def ready(self) -> None:
+        """The node is at its relay: what was asked for by name can be loaded."""
+        if self._way != "auto":
+            self._load()
+
+    def tun_readable(self, _events: int) -> None:
+        now = self._loop.now()
+        for batch in self._tun.read():
+            if self._until_much is not None:
+                self._count(len(batch) if batch[0].is_ordinary else MUCH)
+            for packets in by_destination(batch):
+                self._carry(self._mesh.receive_batch(packets, now))
+
+    def udp_readable(self, fd: int, _events: int) -> None:
+        now = self._loop.now()
+        for rows, source in self._udp.read(fd):
+            if self._until_much is not None:
+                self._count(rows.count)
+            for index, run in transport_runs(rows):
+                if index is not None:
+                    self._carry(self._mesh.receive_rows(index, run, source, now))
+                else:
+                    datagrams = [bytes(each) for each in run.datagrams()]
+                    self._perform(self._mesh.receive_udp(datagrams, source, now))
+
+    def relayed(self, region: int, peer: NodePublic, packets: Sequence[bytes]) -> None:
+        now, source = self._loop.now(), RelayPath(region, peer)
+        if self._until_much is not None:
+            self._count(len(packets))
+        for index, run in self._landing.lay(packets):
+            if index is not None:
+                self._carry(self._mesh.receive_rows(index, run, source, now))
+            else:
+                datagrams = [bytes(each) for each in run.datagrams()]
+                self._perform(self._mesh.receive_relay(region, peer, datagrams, now))
+
+    def _carry(self, actions: Sequence[Action]) -> None:
+        rest: list[Action] = []
+        for action in actions:
+            match action:
+                case SendRows(batch, to):
+                    if not self._udp.send_rows(batch, to):
+                        self._unreachable(to)
+                case WriteMerged(writes):
+                    self._tun.write_merged(writes)
+                case SendRelay(region, peer, packets):
+                    self._links.send(region, peer, packets)
+                case _:
+                    rest.append(action)
+        if rest:
+            self._perform(rest)
+        else:
+            self._look_soon()
+
+    # --- the loop around the cipher ---
+
+    def _count(self, packets: int) -> None:
+        self._until_much = (self._until_much or 0) - packets
+        if self._until_much <= 0 and self._way == "auto":
+            self._load()
+
+    def _load(self) -> None:
+        self._until_much = None
+        ways = WAYS if self._way == "auto" else (self._way,)
+        load(self._loop, self._mtu, self._tun.features, ways, self._loaded)
+
+    def _loaded(self, segments: Segments) -> None:
+        if self._way not in ("auto", segments.name.split()[0]):
+            line = f"--data-path {self._way}: not to be had here, so it is {segments.name}"
+            print(f"node: {line}", file=sys.stderr)
+        self._mesh.device.use(segments, self._tun.features)
+        gc.freeze()  # what is there now stays; collecting it over and over would stop the traffic
