@@ -3,12 +3,16 @@
 The clock goes exactly to the next arrival or the next deadline, never between; so a deadline that is
 late, or that a tick does not move, shows. Every tick is checked for the one rule of all cores: after
 it, the deadline is later or None.
+
+With PUNCHLAB_DATA_PATH=plain, numpy or c in the environment all packets travel in batches, by that
+data path, as they do in the daemon; without it one by one.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +25,18 @@ from node.core.actions import (
     ConnectRelay,
     Event,
     ProbeRelay,
+    RelayPath,
     SendRelay,
+    SendRows,
     SendUdp,
+    WriteMerged,
     WriteTun,
 )
+from node.core.coalesce import NO_OFFLOAD
+from node.core.landing import Landing
 from node.core.mesh import Mesh
+from node.core.superpacket import ordinary
+from node.io.data_path import fastest
 from node.keys import DiscoPrivate, NodePrivate, NodePublic
 from node.netmap import DerpRegion, Netmap, Peer
 from node.wire import stun
@@ -33,6 +44,7 @@ from node.wire.disco import looks_like_disco
 from node.wire.endpoint import Endpoint
 from tests.node.nat_model import Nat
 
+DATA_PATH = os.environ.get("PUNCHLAB_DATA_PATH", "")
 PORT = 41641
 STUN_PORT = 3478
 EPOCH = 1_700_000_000.0
@@ -70,6 +82,7 @@ class Machine:
     answers: list[tuple[float, Answered]] = field(default_factory=list)
     connections: set[int] = field(default_factory=set)  # regions dialled or open
     relays_for_peers: bool = False
+    landing: Landing = field(default_factory=Landing)
     generation: int = 0
     ticks: int = 0
     sent: int = 0
@@ -172,13 +185,19 @@ class Network:
 
     def _new_mesh(self, private: NodePrivate) -> Mesh:
         disco = DiscoPrivate(self.dice.randbytes(32))
-        return Mesh(private, disco, random=self.dice.randbytes, epoch=EPOCH)
+        mesh = Mesh(private, disco, random=self.dice.randbytes, epoch=EPOCH)
+        if DATA_PATH:
+            mesh.device.use(fastest(1280, NO_OFFLOAD, (DATA_PATH,)), NO_OFFLOAD)
+        return mesh
 
     # --- what people do ---
 
     def send(self, source: Machine, to: Machine, payload: bytes) -> None:
-        packets = [packet(source.overlay, to.overlay, payload)]
-        self.perform(source, source.mesh.receive_tun(packets, self.now))
+        whole = packet(source.overlay, to.overlay, payload)
+        if DATA_PATH:
+            self.perform(source, source.mesh.receive_batch([ordinary(whole)], self.now))
+        else:
+            self.perform(source, source.mesh.receive_tun([whole], self.now))
 
     def ping(self, source: Machine, to: Machine, ask: int) -> None:
         self.perform(source, source.mesh.ping(ask, to.key, self.now))
@@ -254,10 +273,13 @@ class Network:
                 case SendUdp(datagrams, to):
                     for datagram in datagrams:
                         self._send_udp(machine, datagram, to)
+                case SendRows(batch, to):
+                    for datagram in [bytes(each) for rows in batch for each in rows.datagrams()]:
+                        self._send_udp(machine, datagram, to)
                 case SendRelay(region, peer, packets):
                     self._send_relay(machine, region, peer, packets)
-                case WriteTun(packets):
-                    machine.received += [(self.now, each[20:]) for each in packets]
+                case WriteTun(packets) | WriteMerged(packets):
+                    machine.received += [(self.now, bytes(each[20:])) for each in packets]
                 case ConnectRelay(region):
                     self._connect(machine, region)
                 case CloseRelay(region):
@@ -311,7 +333,15 @@ class Network:
                 self._deliver(machine, datagram, source)()
 
     def _deliver(self, machine: Machine, datagram: bytes, source: Endpoint) -> Callable[[], None]:
-        return lambda: self.perform(machine, machine.mesh.receive_udp([datagram], source, self.now))
+        def deliver() -> None:
+            [(index, rows)] = machine.landing.lay([datagram])
+            if DATA_PATH and index is not None:
+                actions = machine.mesh.receive_rows(index, rows, source, self.now)
+            else:
+                actions = machine.mesh.receive_udp([datagram], source, self.now)
+            self.perform(machine, actions)
+
+        return deliver
 
     # --- relays ---
 
@@ -382,13 +412,23 @@ class Network:
             return
         if (to.name, relay.region) in self.cut_relays:
             return
+        source = RelayPath(relay.region, machine.key)
         self._later(
-            self._distance(to, relay.region),
-            to,
-            lambda: self.perform(
-                to, to.mesh.receive_relay(relay.region, machine.key, packets, self.now)
-            ),
+            self._distance(to, relay.region), to, lambda: self._hand_over(to, source, packets)
         )
+
+    def _hand_over(self, to: Machine, source: RelayPath, packets: list[bytes]) -> None:
+        region, key = source.region, source.peer
+        if not DATA_PATH:
+            self.perform(to, to.mesh.receive_relay(region, key, packets, self.now))
+            return
+        for index, rows in to.landing.lay(packets):
+            if index is not None:
+                actions = to.mesh.receive_rows(index, rows, source, self.now)
+            else:
+                datagrams = [bytes(each) for each in rows.datagrams()]
+                actions = to.mesh.receive_relay(region, key, datagrams, self.now)
+            self.perform(to, actions)
 
     def _probe(self, machine: Machine, region: int) -> None:
         relay = self.relays[region]
