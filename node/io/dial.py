@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from node.io.loop import WRITE, Loop, Timer
 
 STAGGER = 0.2  # seconds
+SEGMENT = 1220  # bytes; every link carries 1280 (RFC 8200 §5), and not all say so if it is no more
 USER_TIMEOUT = 15_000  # ms of unacknowledged data before the kernel gives the connection up
 
 
@@ -65,6 +66,7 @@ class Dial:
             return self._failed(address, error.errno or 0)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
         code = tcp.connect_ex((address, self._port))
         if code not in (0, errno.EINPROGRESS):
             tcp.close()

@@ -1,0 +1,75 @@
+"""Paths that pass small datagrams and lose large ones: never used for data, so nothing black-holes.
+
+A full packet of the tunnel is 1280 bytes inside and 1340 outside; the pings that prove a path are as
+large.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from lab.pytest_plugin import Net, Node, StartLab
+
+FULL = 1280 - 28  # the payload of a ping that fills the tunnel's MTU
+LARGE = "1301:65535"  # bytes of the IP packet
+
+
+def test_through_a_narrow_link_full_packets_go_directly_in_fragments(lab: StartLab) -> None:
+    net = lab("nat-pair", set={"link.home-a.mtu": 1300})
+    a, b = net.node("node-a"), net.node("node-b")
+    a.ping(b)
+    a.wait_for_path(b, "direct", within=10)
+    assert replies(net, a, b, count=20) >= 19  # one may be lost while the link's MTU is learned
+
+
+def test_a_way_that_eats_large_datagrams_is_not_taken(lab: StartLab) -> None:
+    net = lab("nat-pair")
+    a, b = net.node("node-a"), net.node("node-b")
+    rule(net, "-I", "-p", "udp", "-m", "length", "--length", LARGE)
+
+    assert replies(net, a, b, count=30) == 30
+    assert replies(net, b, a, count=5) == 5
+    assert a.path_history(b) == b.path_history(a) == ["relay"]
+
+    rule(net, "-D", "-p", "udp", "-m", "length", "--length", LARGE)
+    stream = a.stream(b, count=100, interval=0.1)
+    a.wait_for_path(b, "direct", within=10)
+    stream.finish()
+
+
+def test_a_direct_way_that_begins_to_eat_them_is_left_for_the_relay(lab: StartLab) -> None:
+    net = lab("nat-pair")
+    a, b = net.node("node-a"), net.node("node-b")
+    a.ping(b)
+    a.wait_for_path(b, "direct", within=10)
+    b.wait_for_path(a, "direct", within=10)
+
+    rule(net, "-I", "-p", "udp", "-m", "length", "--length", LARGE)
+    assert replies(net, a, b, count=40) > 25  # noticed within a second
+    assert a.path_history(b)[-1] == "relay"
+    assert replies(net, a, b, count=10) == 10
+
+
+def test_not_even_a_narrow_link_that_hides_it_stops_the_relay(lab: StartLab) -> None:
+    net = lab("nat-pair", set={"link.home-a.mtu": 1300})
+    a, b = net.node("node-a"), net.node("node-b")
+    silence = ["-p", "icmp", "--icmp-type", "fragmentation-needed", "-j", "DROP"]
+    for machine in ("home-a", "internet"):
+        done = net.run(machine, "iptables", "-w", "-I", "OUTPUT", *silence)
+        assert done.returncode == 0, done.stderr
+
+    assert replies(net, a, b, count=20) >= 19
+    assert replies(net, b, a, count=20) >= 19
+
+
+def replies(net: Net, source: Node, to: Node, count: int) -> int:
+    """How many of so many full packets were answered."""
+    argv = ["ping", "-n", "-q", "-M", "do", "-s", str(FULL), f"-c{count}", "-i0.1", "-W2"]
+    done: subprocess.CompletedProcess[str] = net.run(source.name, *argv, to.overlay, timeout=60)
+    [line] = [line for line in done.stdout.splitlines() if "received" in line]
+    return int(line.split(",")[1].split()[0])
+
+
+def rule(net: Net, change: str, *what: str) -> None:
+    done = net.run("home-a", "iptables", "-w", change, "FORWARD", *what, "-j", "DROP")
+    assert done.returncode == 0, done.stderr
