@@ -3,7 +3,7 @@
 Its home, as the netmap says, as long as that relay is up and knows the peer. Else the relay through
 which the peer last reached us; else every relay we are connected to, for the peer has the same
 trouble and will have moved to one of them. A peer that does not answer at all is looked for
-everywhere.
+everywhere, and when a relay falls silent others carry everything as well: tunnels drop what comes twice.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ class ByRelay:
     def regions(self, peer: MeshPeer, now: float) -> list[int]:
         if peer.unanswered >= SEARCH_AFTER:
             return self._relays.regions
+        chosen = self._chosen(peer, now)
+        if not any(self._relays.is_silent(region, now) for region in chosen):
+            return chosen
+        others = [each for each in self._relays.up if not self._is_gone(peer, each, now)]
+        return list(dict.fromkeys([*chosen, *others]))
+
+    def _chosen(self, peer: MeshPeer, now: float) -> list[int]:
         home, heard = peer.config.home_region, peer.heard_region
         if not self._is_gone(peer, home, now) and not self._relays.is_failing(home, now):
             return [home]

@@ -37,7 +37,8 @@ SLOW_DIAL = 1.0  # seconds; longer than that, another region is tried as home me
 STABLE = 8.0  # seconds up before a region that had failed is home again: by then, longer than the
 # longest back-off, its other clients are back as well
 STALE = 3.0  # seconds in the queue; what is older the application has sent again or given up
-UNANSWERED = 2.0  # seconds of sending without hearing anything: ask whether the relay is alive
+UNANSWERED = 0.7  # seconds of sending without hearing anything: ask whether the relay is alive
+SILENT = 0.5  # seconds without an answer to that: longer than any round trip to a relay worth having
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,13 @@ class Relays:
     def is_up(self, region: int) -> bool:
         relay = self._relays.get(region)
         return relay is not None and isinstance(relay.state, Up)
+
+    def is_silent(self, region: int, now: float) -> bool:
+        """Up, as far as TCP knows, but it does not answer: what it is given may be lost."""
+        relay = self._relays.get(region)
+        if relay is None or relay.unanswered_since is None or not relay.probed:
+            return False
+        return now >= relay.unanswered_since + UNANSWERED + SILENT
 
     def is_failing(self, region: int, now: float) -> bool:
         """No such region, or not one to rely on at this moment."""

@@ -127,12 +127,16 @@ def test_a_dial_that_takes_longer_than_a_second_is_not_waited_for() -> None:
 def test_a_relay_that_says_nothing_while_we_send_is_asked_whether_it_lives() -> None:
     made = relays(900, up=(900,))
     made.send(900, PEER, [b"anybody?"], 10.0)
-    assert made.deadline == 12.0
-    assert made.tick(12.0) == [ProbeRelay(900)]
+    assert made.deadline == 10.7
+    assert made.tick(10.7) == [ProbeRelay(900)]
     assert made.deadline is None  # the connection itself gives up if no answer comes
+    assert not made.is_silent(900, 11.1)
+    assert made.is_silent(900, 11.2)
     made.heard(900)
+    assert not made.is_silent(900, 11.3)
     made.send(900, PEER, [b"more"], 13.0)
-    assert made.deadline == 15.0
+    assert made.deadline == 13.7
+    assert not made.is_silent(900, 15.0)  # not asked yet
 
 
 def test_a_link_change_asks_what_is_open_and_dials_what_waits() -> None:
