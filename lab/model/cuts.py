@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias
 from lab.model.blocks import through_nat64
 from lab.model.plan import Machine, Plan, Wire
 
+Side: TypeAlias = Literal["ingress", "egress"]
 Way: TypeAlias = tuple[Wire, ...]  # from a machine up to the top
 Seen: TypeAlias = dict[str, str]  # an address, or a network, and the machine it belongs to
 
@@ -30,7 +31,7 @@ Seen: TypeAlias = dict[str, str]  # an address, or a network, and the machine it
 class Barrier:
     machine: str
     device: str
-    side: Literal["ingress", "egress"]
+    side: Side
     addresses: tuple[str, ...]  # of the receiver at the ingress, of the sender at the egress
     also: tuple[str, ...] = ()  # who shares them
 
@@ -39,18 +40,17 @@ def barriers(plan: Plan, sender: str, receiver: str) -> tuple[Barrier, ...]:
     """All of them together stop every packet from the one to the other; none: there is no way."""
     there, here = seen(plan, receiver, by=sender), seen(plan, sender, by=receiver)
     ends = (sender, receiver)
-    also, also_here = _sharing(plan, there, ends), _sharing(plan, here, ends)
+    # At the wire of a router all pass who are behind it.
+    also_there = _sharing(plan, {*there.values(), sender}, ends)
+    also_here = _sharing(plan, {*here.values(), receiver}, ends)
     up, down = _uplinks(plan, sender), _uplinks(plan, receiver)
-    if not up or (also and not also_here and down):
-        wires, side, addresses, also = down, "egress", here, also_here
-    else:
-        wires, side, addresses = up, "ingress", there
+    side: Side = "ingress"
+    wires, addresses, also = up, there, also_there
+    if not up or (also_there and not also_here and down):
+        side, wires, addresses, also = "egress", down, here, also_here
     if not addresses:
         return ()
-    return tuple(
-        Barrier(*wire.b, "egress" if side == "egress" else "ingress", tuple(addresses), also)
-        for wire in wires
-    )
+    return tuple(Barrier(*wire.b, side, tuple(addresses), also) for wire in wires)
 
 
 def seen(plan: Plan, of: str, by: str) -> Seen:
@@ -105,9 +105,8 @@ def _seen_from(plan: Plan, top: Machine, way: Way) -> Seen:
     return found
 
 
-def _sharing(plan: Plan, addresses: Seen, ends: tuple[str, str]) -> tuple[str, ...]:
-    """The hosts and relays besides the two that are behind those addresses."""
-    owners = set(addresses.values())
+def _sharing(plan: Plan, owners: set[str], ends: tuple[str, str]) -> tuple[str, ...]:
+    """The hosts and relays besides the two that are behind one of the owners."""
     return tuple(
         machine.name
         for machine in plan.machines
