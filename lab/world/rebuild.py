@@ -7,6 +7,10 @@ addresses, routes, rules, switches and names.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import socket
+import struct
+import time
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +22,8 @@ from lab.world.build import World, interface_requests, write_sysctls
 from lab.world.netlink import NetlinkError, Request
 from lab.world.rules import Loader
 
+_GET_FLAGS, _RUNNING = 0x8913, 0x40  # SIOCGIFFLAGS, IFF_RUNNING
+_TOLD_WITHIN, _LOOK_AGAIN = 1.5, 0.001  # seconds; the kernel tells of a link once a second at least
 _NO_SUCH_ROUTE, _NO_SUCH_ADDRESS = 3, 99  # ESRCH, EADDRNOTAVAIL: what is to go is gone already
 
 
@@ -57,6 +63,7 @@ class Rebuild:
         world, (machine, name) = self._world, new.b
         there = world.namespaces[machine]
         index = 1 + max(n for (owner, _), n in world.indexes.items() if owner == machine)
+        self._pull(old)
         world.namespaces[old.b[0]].rtnetlink.send(
             [links.move(*old.b, world.indexes[old.b], machine, there.fd, index)]
         )
@@ -65,6 +72,15 @@ class Rebuild:
         world.unplugged.discard(new.name)
         interface = next(i for i in after.machine(machine).interfaces if i.name == name)
         there.rtnetlink.send(list(interface_requests(world, machine, interface, new.quality.mtu)))
+
+    def _pull(self, wire: Wire) -> None:
+        """Until the kernel has told the near end: a carrier that is back before that was never gone."""
+        namespace = self._world.namespaces[wire.b[0]]
+        namespace.rtnetlink.send([links.link(*wire.b, self._world.indexes[wire.b], up=False)])
+        net, until = self._world.namespaces[wire.a[0]].fd, time.monotonic() + _TOLD_WITHIN
+        running = partial(_is_running, wire.a[1])
+        while self._world.visitor.inside(net, running) and time.monotonic() < until:
+            time.sleep(_LOOK_AGAIN)
 
     def _readdress(self, old: Machine, new: Machine) -> None:
         namespace = self._world.namespaces[new.name]
@@ -114,6 +130,13 @@ class Rebuild:
                 file.write_text("".join(f"{address}\t{name}\n" for address, name in new.hosts))
             except OSError as error:
                 raise LabError(f"{new.name}: its hosts file: {error.strerror}") from None
+
+
+def _is_running(name: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack("16s24x", name.encode()))
+    flags: int = struct.unpack_from("=H", answer, 16)[0]
+    return bool(flags & _RUNNING)
 
 
 def _addresses(old: Machine, new: Machine) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:

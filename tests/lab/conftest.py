@@ -9,6 +9,7 @@ import pytest
 
 from lab import client
 from lab.client import Lab
+from lab.model.network import Topology
 from lab.model.plan import Plan
 
 Up = Callable[..., Lab]
@@ -23,11 +24,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def up(state: Path) -> Iterator[Up]:
-    """Brings a plan up; what is still up when the test ends is taken down."""
+    """Brings a plan or a topology up; what is still up when the test ends is taken down."""
     names: list[str] = []
 
-    def start(plan: Plan, name: str | None = None, **kw: Callable[[str], None]) -> Lab:
-        names.append(name or plan.topology)
+    def start(plan: Plan | Topology, name: str | None = None, **kw: Callable[[str], None]) -> Lab:
+        names.append(name or (plan.topology if isinstance(plan, Plan) else plan.name))
         return Lab.up(plan, name, **kw)
 
     yield start
