@@ -27,6 +27,7 @@ from node.keys import DiscoPrivate, DiscoPublic, NodePublic
 from node.wire.disco import AllocateRequest, AllocateResponse, CallMeMaybeVia, RelayEndpoint
 from node.wire.endpoint import Endpoint
 from node.wire.geneve import CONTROL_BIT, GENEVE_SIZE, parse_geneve
+from node.wire.malformed import Malformed
 
 PATIENCE = 1.5  # s of looking for a direct path, which nearly always takes less
 AGAIN, LONGEST = 10.0, 60.0  # s between attempts, doubled each time
@@ -217,7 +218,11 @@ class PeerRelays:
         return outputs
 
     def _unwrapped(self, datagrams: list[bytes], source: Endpoint, now: float) -> list[Inner]:
-        way = PeerRelayed(source, parse_geneve(datagrams[0])[0].vni)
+        try:
+            way = PeerRelayed(source, parse_geneve(datagrams[0])[0].vni)
+        except Malformed:
+            self.client.counters["peer_relay_malformed"] += len(datagrams)
+            return []
         if self.client.heard(way, now) is None:
             self.client.counters["peer_relay_unknown"] += len(datagrams)
             return []

@@ -204,14 +204,14 @@ def relay_answers(data: bytes) -> None:
             client.receive(piece, 1.0)
 
 
-def mesh_of_one() -> Mesh:
-    """A node with one peer, B, whose disco key is known."""
+def mesh_of_one(relays: bool) -> Mesh:
+    """A node with one peer, B, whose disco key is known. `relays`: it is a peer relay for others."""
     netmap = dict(NETMAP)
     peer = {
         "name": "b", "node_key": str(B.public), "addresses": ["100.64.2.20"],
         "allowed_ips": ["100.64.2.20/32"], "home_region": 900, "disco_key": str(THEIRS.public),
     }  # fmt: skip
-    netmap |= {"peers": [peer]}
+    netmap |= {"peers": [peer], "peer_relay": relays}
     mesh = Mesh(A, MINE, random=os.urandom, epoch=EPOCH)
     mesh.set_netmap(parse_netmap(json.dumps(netmap)), 1.0)
     mesh.relay_connected(900, 1.0)
@@ -219,7 +219,7 @@ def mesh_of_one() -> Mesh:
 
 
 def mesh_datagrams(data: bytes) -> None:
-    mesh = mesh_of_one()
+    mesh = mesh_of_one(relays=len(data) % 2 == 0)
     mesh.receive_udp(chunks(data), SOURCE, 2.0)
     mesh.receive_relay(900, B.public, chunks(data), 2.0)
     mesh.receive_tun(chunks(data), 2.0)
@@ -228,7 +228,7 @@ def mesh_datagrams(data: bytes) -> None:
 
 def mesh_disco(data: bytes) -> None:
     """The peer itself means harm: what it says is sealed as it should be."""
-    mesh = mesh_of_one()
+    mesh = mesh_of_one(relays=len(data) % 2 == 0)
     nonce = bytes(24)
     box = crypto_box(data, nonce, MINE.public.raw, THEIRS.raw)
     packet = disco.pack_packet(THEIRS.public, nonce, box)

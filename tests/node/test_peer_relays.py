@@ -165,6 +165,11 @@ def test_strangers_get_nothing_out_of_a_peer_relay() -> None:
     net = Street()
     net.talk(5.0)
     stranger = Endpoint("203.0.113.99", 1)
-    for raw in (b"\x00\x00\x7a\x12\x00\x00\x01\x00data", b"\x00\x80\x7a\x11\x00\x00\x01\x00" * 9):
+    for raw in (
+        b"\x00\x00\x7a\x12\x00\x00\x01\x00data",
+        b"\x00\x80\x7a\x11\x00\x00\x01\x00" * 9,
+        b"\x00\x40\x7a\x12\x00\x00\x01\x00",  # a reserved bit
+        b"\x01\x00\x7a\x12\x00\x00\x01\x00",  # options
+    ):
         assert net.c.mesh.receive_udp([raw], stranger, net.now) == []
         assert net.a.mesh.receive_udp([raw], stranger, net.now) == []
