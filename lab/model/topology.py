@@ -9,7 +9,6 @@ What comes back is sound: `lab.model.layout.plan_of` can lay it out. What is not
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,11 +35,11 @@ __all__ = [
 
 NO_OVERRIDES: Mapping[str, str] = {}
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = (ROOT / "topologies", Path(sys.prefix) / "share" / "punchlab" / "topologies")
+FOLDERS = (ROOT / "lab" / "topologies", ROOT / "topologies")
 
 
 def folder() -> Path:
-    """Where the named topologies are: beside the package, or where an installation put them."""
+    """Where the named topologies are: inside the package when it is installed, beside it in a clone."""
     return next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
 
 

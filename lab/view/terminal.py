@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lab.model.bending import describe
@@ -27,8 +29,13 @@ def lab_is_up(plan: Plan, name: str, status: Json, seconds: float) -> str:
     lines = [plan.drawing.rstrip(), "", hosts(status), ""]
     lines += [f"{name} is up: {len(status['hosts'])} machines in {seconds:.2f} s"]
     if len(nodes) > 1:
-        lines += [f"next: invoke lab.ping {name} {nodes[0]} {nodes[1]} --until-direct"]
+        lines += [f"next: {program()} lab.ping {name} {nodes[0]} {nodes[1]} --until-direct"]
     return "\n".join(lines)
+
+
+def program() -> str:
+    """What people typed to get here."""
+    return "punchlab" if Path(sys.argv[0]).name == "punchlab" else "invoke"
 
 
 def runs(host: Json, daemon: str) -> bool:
