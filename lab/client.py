@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _ENTER = Path(__file__).with_name("enter.py")
 _BUSY = 1.0  # seconds that another command may take to let go of a folder
 _DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
+_STOP_PATIENCE = 5.0  # seconds to end, when it is told to
 _BECOMES = {
     "start": "ready",
     "restart": "ready",
@@ -313,12 +314,18 @@ class Lab:
                 f"a daemon cannot be told to {action}", f"known: {', '.join(_BECOMES)}"
             )
         since = ask(self.folder, "daemon", host=host, action=action)["at"]
-        for event in watching.follow(self.folder, _DAEMON_PATIENCE):
+        patience = _STOP_PATIENCE if action in ("stop", "kill") else _DAEMON_PATIENCE
+        state = ""
+        for event in watching.follow(self.folder, patience):
             if event["event"] == "daemon" and event["host"] == host and event["at"] >= since:
-                if event["state"] == _BECOMES[action]:
+                state = event["state"]
+                if state == _BECOMES[action]:
                     return
-                if event["state"] == "exited" and action == "start":
+                if state == "exited" and action == "start":
                     break
+        if action in ("stop", "restart") and state == "told":
+            problem = f"the daemon of {host} goes on {patience:g} s after SIGTERM"
+            raise LabError(problem, f"lab.daemon {self.name} {host} --kill ends it")
         raise LabError(f"the daemon of {host} did not {action}", f"lab.logs {self.name} {host}")
 
     def _check_host(self, host: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.errors import BuildFailed, CannotHere, LabError
+from lab.errors import BadRequest, BuildFailed, CannotHere, LabError
 from lab.model.plan import Plan
 from lab.state import Claim
 from lab.stopping import kill
@@ -24,7 +24,12 @@ from lab.stopping import kill
 HEARD = b"\n"
 NO_PAPERS: Mapping[str, str] = {}
 _LOG_TAIL = 10  # lines of the keeper's own log, shown if it ends without a word
-_ERRORS = {"BuildFailed": BuildFailed, "CannotHere": CannotHere, "LabError": LabError}
+_ERRORS = {
+    "BadRequest": BadRequest,
+    "BuildFailed": BuildFailed,
+    "CannotHere": CannotHere,
+    "LabError": LabError,
+}
 
 
 def start(
@@ -82,7 +87,8 @@ def _spawn(claim: Claim, report: socket.socket) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"PYTHONPATH": _python_path()},
+                env=os.environ
+                | {"PYTHONPATH": _python_path(), "PUNCHLAB_IMPORTS": os.pathsep.join(sys.path)},
                 pass_fds=(claim.fd, report.fileno()),
                 check=False,
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
+from pathlib import Path
 
 from lab.model import nat64
 from lab.model.addresses import Addresses, assign
@@ -121,10 +122,10 @@ def _daemons(
             yield DaemonPlan(router.name, "tayga", nat64.settings(topology, sides[-1], router))
     for host in topology.hosts:
         if host.runs is not None:
-            yield DaemonPlan(host.name, host.runs, _settings(host, regions))
+            yield DaemonPlan(host.name, host.runs, _settings(topology, host, regions))
 
 
-def _settings(host: Host, regions: dict[str, int]) -> dict[str, JSON]:
+def _settings(topology: Topology, host: Host, regions: dict[str, int]) -> dict[str, JSON]:
     settings: dict[str, JSON] = {"overlay": list(host.overlay), "listen_port": host.listen_port}
     if regions and host.runs not in PLAIN_WIREGUARD:
         settings["region"] = regions[host.home or next(iter(regions))]
@@ -132,6 +133,10 @@ def _settings(host: Host, regions: dict[str, int]) -> dict[str, JSON]:
         settings["peer_relay"] = True
     if host.argv:
         settings["argv"] = list(host.argv)
+        if any("here" in word for word in host.argv):
+            settings["here"] = str(Path(topology.file).absolute().parent)
+    if host.ready:
+        settings["ready"] = host.ready
     if host.args:
         settings["args"] = list(host.args)
     return settings

@@ -59,6 +59,7 @@ class Host:
     addresses: tuple[Address, ...] = ()  # on the internet any number, else one for each uplink
     runs: str | None = None
     argv: tuple[str, ...] = ()
+    ready: str | None = None  # words by which a command says that it is
     overlay: tuple[str, ...] = ()
     listen_port: int = LISTEN_PORT
     peer_relay: bool = False  # a node that passes datagrams on for others

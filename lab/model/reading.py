@@ -151,6 +151,7 @@ def _host(name: str, table: Table) -> Host:
         addresses=table.all_parsed("addresses", parse_address),
         runs=_runs(table),
         argv=table.argv("argv"),
+        ready=table.text("ready"),
         overlay=table.all_parsed("overlay", parse_overlay),
         listen_port=table.integer("listen_port", 1, 65535) or LISTEN_PORT,
         home=table.text("home"),
@@ -177,8 +178,9 @@ def _check_daemon(host: Host, table: Table) -> None:
     """Keys that would do nothing are mistakes, and so are those that a daemon cannot do without."""
     if host.runs == "command" and not host.argv:
         raise table.error("argv", "missing", 'say what to run: argv = ["iperf3", "-s"]')
-    if host.runs != "command" and host.argv:
-        raise table.error("argv", "does nothing here", 'it belongs to runs = "command"')
+    for name in ("argv", "ready"):
+        if host.runs != "command" and name in table.raw:
+            raise table.error(name, "does nothing here", 'it belongs to runs = "command"')
     if host.runs in ("node", "wireguard-go") and not host.overlay:
         raise table.error("overlay", "missing", 'a node needs one, as in "100.64.1.10"')
     if host.runs != "node" and host.peer_relay:

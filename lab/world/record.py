@@ -32,7 +32,10 @@ class Record:
     def add_from(self, host: str, event: Mapping[str, Any]) -> None:
         """An event that a daemon told; the time and the name are ours if it gave none."""
         told = {"at": time.monotonic(), **event, "host": host}
-        if told["event"] == "path" and isinstance(told.get("peer"), str):
+        if told["event"] == "path":
+            if not all(isinstance(told.get(word), str) for word in ("peer", "kind")):
+                self.add(host, "malformed", told=dict(event))
+                return
             self._paths[host, told["peer"]] = told
         self._append(told)
 

@@ -11,22 +11,28 @@ import os
 import selectors
 import signal
 import subprocess
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from lab.errors import BadRequest, BuildFailed, CannotHere
+from lab.errors import BadRequest, BuildFailed, CannotHere, LabError
 from lab.model.plan import Plan
 from lab.world import mounts
 from lab.world.build import World
-from lab.world.daemons.contract import Place
+from lab.world.daemons.contract import Event, Place
 from lab.world.daemons.known import daemon_class
+from lab.world.logfile import LogFile
+from lab.world.pipes import Pipe
 from lab.world.process import Process
 from lab.world.programs import find
 from lab.world.record import Record
 from lab.world.roster import Roster
 
 _LOG_TAIL = 10  # lines of a dead daemon's log, shown when it fails a lab
+_MOST_EVENTS = 100_000  # of one daemon; they are on disk, and everybody who looks reads them
+T = TypeVar("T")
 _SIGNALS = {
     "stop": signal.SIGTERM,
     "restart": signal.SIGTERM,
@@ -68,12 +74,9 @@ class Supervisor:
             place = Place(
                 each.host, plan.underlay.get(each.host, ""), self.files_of(each.host), roster
             )
-            self.processes[each.host] = Process(
-                each.host,
-                each.runs,
-                kind(place, each.settings),
-                self._folder / "logs" / f"{each.host}.log",
-            )
+            daemon = _asked(each.host, each.runs, partial(kind, place, each.settings))
+            log = LogFile(self._folder / "logs" / f"{each.host}.log")
+            self.processes[each.host] = Process(each.host, each.runs, daemon, log)
 
     def start_all(self) -> None:
         for process in self.processes.values():
@@ -109,7 +112,7 @@ class Supervisor:
     def not_ready(self, seconds: float) -> BuildFailed:
         late = [process for process in self.processes.values() if process.state != "ready"]
         names = ", ".join(f"the {process.runs} of {process.host}" for process in late)
-        return BuildFailed(f"not ready after {seconds:g} s: {names}", late[0].log_tail(_LOG_TAIL))
+        return BuildFailed(f"not ready after {seconds:g} s: {names}", late[0].log.tail(_LOG_TAIL))
 
     def act(self, host: str, action: str) -> float:
         """Does what was asked for; the events tell when it is done. Returns the time of the asking."""
@@ -156,41 +159,71 @@ class Supervisor:
     def _start(self, process: Process) -> None:
         namespace = self._world.namespaces[process.host]
         inside = self.mounts_of(process.host)
+        argv = _asked(process.host, process.runs, process.daemon.argv)
 
         def start(run: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
             return self._world.visitor.inside(namespace.fd, run, inside)
 
         try:
-            process.spawn(start)
+            process.spawn(argv, start)
         except OSError as error:
             process.state = "exited"
             problem = f"{process.host}: {process.runs} does not start: {error.strerror}"
             raise BuildFailed(f"{problem}: {error.filename}") from None
-        self._selector.register(
-            process.stdout, selectors.EVENT_READ, partial(self._listen, process)
-        )
+        for pipe in process.pipes:
+            hear = partial(self._hear, process, pipe)
+            self._selector.register(pipe.stream, selectors.EVENT_READ, hear)
         self._tell(process, "starting")
         if process.daemon.is_ready_at_once():
             self._tell(process, "ready")
 
-    def _listen(self, process: Process, _: int = 0) -> None:
-        if not process.has_more:
+    def _hear(self, process: Process, pipe: Pipe, _: int = 0) -> None:
+        """What a daemon says, until nobody is left who could say more."""
+        if not pipe.is_open:
             return
-        for line in process.read_lines():
-            event = process.daemon.event(line)
+        data = pipe.read()
+        lines = pipe.lines(data)
+        hear = self._read_log if pipe in process.pipes[1:] else self._read_events
+        try:
+            _asked(process.host, process.runs, partial(hear, process, data, lines))
+        except BuildFailed as error:  # a class from outside that cannot read its own daemon
+            process.log.write(f"{error}\n".encode())
+            if self.on_failure is not None:
+                self.on_failure(error)
+        if not pipe.is_open:
+            self._selector.unregister(pipe.stream)
+            pipe.close()
+
+    def _read_events(self, process: Process, data: bytes, lines: list[str]) -> None:
+        daemon = process.daemon
+        words = []
+        for line in lines:
+            event = daemon.event(line)
             if event is not None:
-                self._record.add_from(process.host, event)
-            if process.state == "starting" and process.daemon.says_ready(line, event):
+                self._take(process, event)
+            elif daemon.is_plain:
+                words.append(f"{line}\n")
+            if process.state == "starting" and daemon.says_ready(line, event):
                 self._tell(process, "ready")
-        if not process.has_more:
-            self._selector.unregister(process.stdout)
+        process.log.write("".join(words).encode())
+
+    def _read_log(self, process: Process, data: bytes, lines: list[str]) -> None:
+        process.log.write(data)
+        if process.state != "starting" or not process.daemon.is_plain:
+            return
+        if any(process.daemon.says_ready(line, None) for line in lines):
+            self._tell(process, "ready")
+
+    def _take(self, process: Process, event: Event) -> None:
+        process.events += 1
+        if process.events <= _MOST_EVENTS:
+            self._record.add_from(process.host, event)
+        elif process.events == _MOST_EVENTS + 1:
+            self._record.add(process.host, "flood", after=_MOST_EVENTS)
 
     def _ended(self, process: Process, status: int) -> None:
-        self._listen(process)  # its last words
-        if process.has_more:  # a child of its own holds the other end
-            self._selector.unregister(process.stdout)
-            process.has_more = False
-        process.stdout.close()
+        for pipe in process.pipes:
+            self._hear(process, pipe)  # its last words
         assert process.popen is not None
         process.popen.returncode = status  # we took it, so nobody else can
         self._tell(process, "exited", status=status)
@@ -212,4 +245,16 @@ class Supervisor:
 def _obituary(process: Process, status: int) -> tuple[str, str]:
     how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
     problem = f"{process.host}: its {process.runs} ended at the start ({how})"
-    return problem, process.log_tail(_LOG_TAIL) or "it wrote no log"
+    return problem, process.log.tail(_LOG_TAIL) or "it wrote no log"
+
+
+def _asked(host: str, runs: str, question: Callable[[], T]) -> T:
+    """What a daemon's class answers. It may be anybody's, and wrong; that is no reason to end the lab."""
+    try:
+        return question()
+    except (LabError, OSError):
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{host}: the class {runs} is wrong: {type(error).__name__}: {error}"
+        raise BuildFailed(problem, f"{where.filename}, line {where.lineno}") from None

@@ -43,6 +43,9 @@ class Daemon(ABC):
     needs: ClassVar[tuple[str, ...]] = ()  # programs, other than this Python
     packages: ClassVar[Mapping[str, str]] = {}  # where a program is not in the package of its name
     needs_tun: ClassVar[bool] = False
+    is_plain: ClassVar[bool] = (
+        False  # it talks to people: its stdout is log too, its log says "ready"
+    )
 
     def __init__(self, place: Place, settings: Mapping[str, Any]) -> None:
         self.place = place
@@ -54,6 +57,8 @@ class Daemon(ABC):
 
     def event(self, line: str) -> Event | None:
         """What a line of stdout says; None: nothing that belongs into the event log."""
+        if not line.startswith("{"):
+            return None
         try:
             told = json.loads(line)
         except ValueError:
