@@ -7,7 +7,7 @@ the world has to do is the difference of two plans.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,6 @@ _HOLD = nf.Table(
     "punchlab-change",
     (nf.Chain("all", nf.PREROUTING, _BEFORE_CONNTRACK, ((nf.drop(),),)),),
 )
-_LET_GO = replace(_HOLD, chains=())
 
 
 @dataclass(slots=True)
@@ -80,12 +79,12 @@ class Changing:
         net = self._world.namespaces[router].fd
         inside: Callable[..., Any] = partial(self._world.visitor.inside, net)
         try:
-            inside(partial(nf.replace, [_HOLD], f"{router}: holding what passes"))
+            inside(partial(nf.replace, [], [_HOLD], f"{router}: holding what passes"))
             try:
                 self._rebuild.become(plan, fresh=(router,))
                 forgotten: int = inside(conntrack.forget)
             finally:
-                inside(partial(nf.replace, [_LET_GO], f"{router}: letting go"))
+                inside(partial(nf.replace, [_HOLD], [], f"{router}: letting go"))
         except NetlinkError as error:
             raise LabError(str(error)) from None
         if plan.machine(router).rules and has_legacy():

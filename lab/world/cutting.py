@@ -114,24 +114,23 @@ class Cutting:
         done: list[str] = []
         try:
             for machine in cut.machines:
-                self._become(machine, _table(cut, machine))
+                self._replace(machine, [], [_table(cut, machine)])
                 done.append(machine)
         except LabError:
             for machine in done:
-                self._become(machine, nf.Table(nf.NETDEV, cut.table))
+                self._replace(machine, [_table(cut, machine)], [])
             raise
 
     def _take_off(self, cut: Cut) -> None:
         cut.dropped = self._dropped(cut)
         for machine in cut.machines:
-            self._become(machine, nf.Table(nf.NETDEV, cut.table))
+            self._replace(machine, [_table(cut, machine)], [])
         cut.barriers = ()
 
-    def _become(self, machine: str, table: nf.Table) -> None:
-        does = f"{machine}: the table {table.name}"
-        net = self._world.namespaces[machine].fd
+    def _replace(self, machine: str, before: list[nf.Table], after: list[nf.Table]) -> None:
+        net, does = self._world.namespaces[machine].fd, f"{machine}: the rules of a cut"
         try:
-            self._world.visitor.inside(net, partial(nf.replace, [table], does))
+            self._world.visitor.inside(net, partial(nf.replace, before, after, does))
         except NetlinkError as error:
             raise LabError(str(error)) from None
 
