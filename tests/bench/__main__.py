@@ -10,7 +10,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("bringup", "relay")
+NAMES = ("bringup", "relay", "simulate")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 
 from node.core.actions import (
@@ -48,6 +49,7 @@ DATA_PATH = os.environ.get("PUNCHLAB_DATA_PATH", "")
 PORT = 41641
 STUN_PORT = 3478
 EPOCH = 1_700_000_000.0
+OVERSLEPT = 5.0  # seconds; as the daemon has it
 
 
 @dataclass
@@ -82,12 +84,16 @@ class Machine:
     answers: list[tuple[float, Answered]] = field(default_factory=list)
     connections: set[int] = field(default_factory=set)  # regions dialled or open
     relays_for_peers: bool = False
+    frozen_until: float = 0.0  # stands still: what arrives waits, and no tick comes
     landing: Landing = field(default_factory=Landing)
+    due: float | None = (
+        None  # its mesh's deadline, as it was after the last thing that happened to it
+    )
     generation: int = 0
     ticks: int = 0
     sent: int = 0
 
-    @property
+    @cached_property
     def key(self) -> NodePublic:
         return self.private.public
 
@@ -154,6 +160,7 @@ class Network:
     def restart(self, machine: Machine) -> None:
         """The process dies and comes back: same node key, same port, all else forgotten."""
         machine.generation += 1
+        machine.frozen_until = 0.0
         for relay in self.relays.values():
             self._leave(relay, machine)
         machine.connections.clear()
@@ -241,7 +248,7 @@ class Network:
         return self.now - began
 
     def _next(self) -> float | None:
-        deadlines = [machine.mesh.deadline for machine in self.machines.values()]
+        deadlines = [self._due(machine) for machine in self.machines.values()]
         times = [deadline for deadline in deadlines if deadline is not None]
         return min([*times, *(entry[0] for entry in self._queue[:1])], default=None)
 
@@ -249,14 +256,38 @@ class Network:
         while self._queue and self._queue[0][0] <= self.now:
             heapq.heappop(self._queue)[2]()
         for machine in self.machines.values():
-            due = machine.mesh.deadline
+            due = self._due(machine)
             if due is not None and due <= self.now:
                 machine.ticks += 1
                 self.perform(machine, machine.mesh.tick(self.now))
                 after = machine.mesh.deadline
                 assert after is None or after > self.now, "a tick left its deadline where it was"
 
+    @staticmethod
+    def _due(machine: Machine) -> float | None:
+        return None if machine.due is None else max(machine.due, machine.frozen_until)
+
+    def freeze(self, machine: Machine, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT later. The daemon looks at its links again if it slept for long."""
+        machine.frozen_until = self.now + seconds
+        if seconds > OVERSLEPT:
+            self._later(
+                seconds,
+                machine,
+                lambda: self.perform(machine, machine.mesh.link_changed(self.now)),
+            )
+
     def _later(self, delay: float, machine: Machine, call: Callable[[], None]) -> None:
+        """Something that machine notices, when it does not stand still."""
+        self._fly(delay, machine, lambda: self._when_awake(machine, call))
+
+    def _when_awake(self, machine: Machine, call: Callable[[], None]) -> None:
+        if self.now < machine.frozen_until:
+            self._later(machine.frozen_until - self.now, machine, call)
+        else:
+            call()
+
+    def _fly(self, delay: float, machine: Machine, call: Callable[[], None]) -> None:
         generation = machine.generation
 
         def still_there() -> None:
@@ -291,6 +322,7 @@ class Network:
                     machine.events.append((self.now, action))
                 case Answered():
                     machine.answers.append((self.now, action))
+        machine.due = machine.mesh.deadline
 
     def _send_udp(self, machine: Machine, datagram: bytes, to: Endpoint) -> None:
         machine.sent += 1
@@ -306,7 +338,7 @@ class Network:
                 return
         elif _is_private(to):
             return
-        self._later(self.one_way, machine, lambda: self._arrive(machine, datagram, source, to))
+        self._fly(self.one_way, machine, lambda: self._arrive(machine, datagram, source, to))
 
     def _arrive_in_lan(self, machine: Machine, datagram: bytes, to: Endpoint) -> None:
         for other in self.machines.values():
@@ -341,7 +373,7 @@ class Network:
                 actions = machine.mesh.receive_udp([datagram], source, self.now)
             self.perform(machine, actions)
 
-        return deliver
+        return lambda: self._when_awake(machine, deliver)
 
     # --- relays ---
 
@@ -384,7 +416,11 @@ class Network:
     def _tell_gone(
         self, machine: Machine, region: int, peer: NodePublic, reason: int
     ) -> Callable[[], None]:
-        return lambda: machine.mesh.relay_peer_gone(region, peer, reason, self.now)
+        def tell() -> None:
+            machine.mesh.relay_peer_gone(region, peer, reason, self.now)
+            self.perform(machine, [])
+
+        return tell
 
     def _send_relay(
         self, machine: Machine, region: int, peer: NodePublic, packets: Sequence[bytes]
@@ -394,7 +430,7 @@ class Network:
             return
         if relay.keeps:
             relay.carried += [(self.now, each) for each in packets]
-        self._later(
+        self._fly(
             self._distance(machine, region),
             machine,
             lambda: self._forward(machine, relay, peer, list(packets)),
@@ -430,19 +466,28 @@ class Network:
                 actions = to.mesh.receive_relay(region, key, datagrams, self.now)
             self.perform(to, actions)
 
+    def _alive(self, machine: Machine, region: int) -> None:
+        machine.mesh.relay_alive(region)
+        self.perform(machine, [])
+
     def _probe(self, machine: Machine, region: int) -> None:
         relay = self.relays[region]
         alive = machine.key in relay.clients and (machine.name, region) not in self.cut_relays
         if alive:
-            self._later(2 * self.relay_one_way, machine, lambda: machine.mesh.relay_alive(region))
+            self._later(2 * self.relay_one_way, machine, lambda: self._alive(machine, region))
         else:
             self._later(5.0, machine, self._lost(machine, region, "a ping was left unanswered"))
+
+
+@lru_cache(maxsize=64)
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
 
 
 def packet(source: str, destination: str, payload: bytes) -> bytes:
     """An IPv4 packet as far as a tunnel looks."""
     head = bytes([0x45, 0]) + (20 + len(payload)).to_bytes(2, "big") + bytes(4) + b"\x40\x11\0\0"
-    return head + ip_address(source).packed + ip_address(destination).packed + payload
+    return head + _packed(source) + _packed(destination) + payload
 
 
 def _is_private(endpoint: Endpoint) -> bool:
