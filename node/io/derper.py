@@ -145,7 +145,7 @@ def _take_stun_ports(loop: Loop, settings: Settings) -> list[StunServer]:
     for endpoint in settings.listen:
         at = Endpoint(endpoint.address, settings.stun_port)
         try:
-            servers.append(StunServer(loop, *at))
+            servers.append(StunServer(loop, *at, strict=not settings.stun_for_all))
         except OSError as error:
             line = f"cannot listen on UDP {at} for STUN: {error.strerror}"
             raise Refused(line, CANNOT_HERE) from None

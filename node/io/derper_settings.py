@@ -55,6 +55,7 @@ class Settings:
     fail_open: bool = True
     rate_config: Path | None = None
     accepts: tuple[float, float] | None = None
+    stun_for_all: bool = False
 
 
 def arguments(argv: Sequence[str]) -> Namespace:
@@ -82,6 +83,10 @@ def arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--stun-port", type=int, default=STUN, metavar="N", help="UDP port; 0 for none (3478)"
     )
+    parser.add_argument(
+        "--stun-for-all", action="store_true",
+        help="answer any client's STUN, not only what nodes of this kind ask",
+    )  # fmt: skip
     parser.add_argument(
         "--tap", type=Path, metavar="F",
         help="write all that clients send to F, as the relay sees it behind TLS: for proofs",
@@ -136,6 +141,7 @@ def settings_from(args: Namespace) -> Settings:
         args.hostname, endpoints, context, pin, private, stun_port, tap, _mesh(args),
         args.allow_keys, args.verify_client_url, not args.verify_client_url_fail_closed,
         args.rate_config, _accepts(args.accept_connection_limit, args.accept_connection_burst),
+        args.stun_for_all,
     )  # fmt: skip
 
 
