@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from node.wire.malformed import Malformed
 
@@ -35,6 +34,8 @@ def parse_proxy(text: str) -> Proxy:
     scheme, mark, rest = text.rpartition("://")
     if mark and scheme != "http":
         raise ValueError(f"{scheme}:// is not a kind of proxy known here: http:// is")
+    from urllib.parse import unquote  # late: few have a proxy
+
     user, at, place = rest.rstrip("/").rpartition("@")
     host, colon, port = place.rpartition(":")
     if not colon or place.endswith("]"):

@@ -45,7 +45,6 @@ from node.wire.endpoint import Endpoint
 from node.wire.http_response import HttpResponse
 from node.wire.malformed import Malformed
 
-LIFETIME = 7200  # seconds asked for (RFC 6886 §3.3)
 ANSWER_WITHIN = 0.25  # seconds; a router is near. Then again, after twice as long (RFC 6886 §3.1)
 TRIES = 3
 ASK_AT_MOST = 5.0  # seconds for a mapping, all its calls together
@@ -99,7 +98,7 @@ class Mapping:
 
 
 class PortMapping:
-    def __init__(self, random: Callable[[int], bytes], lifetime: int = LIFETIME) -> None:
+    def __init__(self, random: Callable[[int], bytes], lifetime: int = natpmp.LIFETIME) -> None:
         self._random, self._lifetime = random, lifetime
         self._numbers = count(1)
         self._place: Place | None = None

@@ -33,21 +33,17 @@ from node.core.relay_events import Event as RelayEvent
 from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
 from node.core.uapi_view import interface_of
 from node.io.control import Control, ControlTaken
-from node.io.events import EventLog
+from node.io.head_start import HeadStart
 from node.io.keylog import KeyLog
 from node.io.linkwatch import Links, LinkWatch
 from node.io.loop import READ, Loop, Timer
 from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
-from node.io.proxies import Proxies, proxies_from
-from node.io.relay_links import RelayLinks
 from node.io.requests import Requests
-from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
+from node.io.settings import CANNOT_HERE, Refused, read_netmap
 from node.io.stun_addresses import StunAddresses
 from node.io.traffic import Traffic
-from node.io.tun import NoTun, Tun
 from node.io.uapi import Uapi
-from node.io.udp import PortTaken, UdpPort
 from node.keys import DiscoPrivate, NodePrivate
 from node.netmap import Netmap
 from node.wire.endpoint import Endpoint
@@ -60,10 +56,9 @@ OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may 
 class Daemon:
     """Everything that can fail fails in here, before anything is promised to anybody."""
 
-    def __init__(self, loop: Loop, settings: Settings) -> None:
-        self.loop, self.settings = loop, settings
-        self.netmap = read_netmap(settings.netmap)
-        private = read_key(settings.key)
+    def __init__(self, head: HeadStart) -> None:
+        self.loop, self.settings = loop, settings = head.loop, head.settings
+        self.netmap, private = head.netmap, head.private
         disco = DiscoPrivate(os.urandom(32))
         self.disco_key = disco.public
         epoch = time.time() - loop.now()
@@ -79,13 +74,9 @@ class Daemon:
             limits=limits,
             log_keys=self._keylog is not None,
         )
-        self.events = EventLog(loop, _events_fd(settings.events), self.netmap.name)
-        self._links = RelayLinks(
-            loop, private, settings.ca, self._relay_event, _proxies(settings), settings.websocket
-        )
+        self.events, self._links = head.events, head.links
+        self._udp, self._tun = head.udp, head.tun
         self._requests = Requests(self)
-        self._udp = UdpPort(settings.listen_port)
-        self._tun = Tun(settings.tun)
         self._traffic = Traffic(
             loop,
             self.mesh,
@@ -112,6 +103,8 @@ class Daemon:
                 loop, self._udp.port, settings.port_mapping, self._port_mapping_changed
             )
         self._start()
+        head.hand_over(self._relay_event)
+        self._note_ready()
 
     def _start(self) -> None:
         self._configure_tun(self.netmap)
@@ -124,7 +117,6 @@ class Daemon:
             self.loop.watch(fd, READ, partial(self._traffic.udp_readable, fd))
         if self.mapper is not None:
             self.mapper.look()
-        self._note_ready()
 
     def stop(self) -> None:
         """The router gets its port back; peers and relays notice by themselves."""
@@ -292,23 +284,6 @@ class Daemon:
             self.perform(self.mesh.udp_failed(to, self.loop.now()))
 
 
-def _proxies(settings: Settings) -> Proxies:
-    try:
-        return proxies_from(settings.proxy, os.environ)
-    except ValueError as problem:
-        where = "HTTPS_PROXY" if settings.proxy is None else "--proxy"
-        raise Refused(f"{where}: {problem}", BAD_INPUT) from None
-
-
-def _events_fd(where: str) -> int:
-    if where == "-":
-        return 1
-    try:
-        return os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"--events {where}: {error.strerror}", BAD_INPUT) from None
-
-
 def _on_signal(loop: Loop, number: signal.Signals, call: partial[None]) -> None:
     wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -327,14 +302,14 @@ def _reload(daemon: Daemon) -> None:
         print(f"node: reload: {refused}", file=sys.stderr)
 
 
-def run(settings: Settings) -> int:
-    loop = Loop()
+def run(head: HeadStart) -> int:
+    loop = head.loop
     try:
-        daemon = Daemon(loop, settings)
+        daemon = Daemon(head)
     except Refused as refused:
         print(f"node: {refused}", file=sys.stderr)
         return refused.status
-    except (NoTun, PortTaken, ControlTaken) as problem:
+    except ControlTaken as problem:
         print(f"node: {problem}", file=sys.stderr)
         return CANNOT_HERE
     for number in (signal.SIGTERM, signal.SIGINT):

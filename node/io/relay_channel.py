@@ -10,11 +10,14 @@ import socket
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from node.core.relay_link import Link
 from node.core.relay_outbox import TLS_RECORD
 from node.io.loop import Timer
-from node.io.websocket_stream import WebSocketStream
+
+if TYPE_CHECKING:
+    from node.io.websocket_stream import WebSocketStream
 
 
 class Channel:
@@ -87,6 +90,8 @@ class Channel:
 
     def frame_messages(self) -> None:
         """From now on in WebSocket messages. Raises OSError when bytes from before are stuck."""
+        from node.io.websocket_stream import WebSocketStream  # late: few use it
+
         if not self.flush(0.0):
             raise BlockingIOError("the answer to the upgrade does not leave")
         assert isinstance(self.sock, socket.socket)

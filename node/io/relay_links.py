@@ -24,19 +24,24 @@ class RelayLinks:
         proxies: Proxies | None = None, websocket: bool = False,
     ) -> None:  # fmt: skip
         self.regions: Mapping[int, DerpRegion] = {}
-        self._loop, self._private, self._ca, self._on_event = loop, private, ca, on_event
+        self._loop, self._private, self._ca, self.on_event = loop, private, ca, on_event
         self._proxies, self._websocket = proxies, websocket
         self._open: dict[int, RelayConnection] = {}
         self._attempts: dict[int, int] = {}
 
     def connect(self, region: int) -> None:
-        """To one of the region's servers; each further attempt tries the next one."""
+        """To one of the region's servers; each further attempt tries the next one.
+
+        One that is open, or on its way to be, stays: the first is dialled before there is a mesh.
+        """
+        if region in self._open:
+            return
         from node.io.relay_connection import RelayConnection  # ssl: wanted only with a relay
 
         servers = self._servers(region)
         if not servers:
             down = RelayDown("the netmap has no relay server there", retry=False)
-            self._loop.soon(partial(self._on_event, region, "", down))
+            self._loop.soon(partial(self.on_event, region, "", down))
             return
         attempt = self._attempts.get(region, 0)
         self._attempts[region] = attempt + 1
@@ -75,7 +80,7 @@ class RelayLinks:
     def _heard(self, region: int, server: str, event: Event) -> None:
         if isinstance(event, RelayDown):
             self._open.pop(region, None)
-        self._on_event(region, server, event)
+        self.on_event(region, server, event)
 
     def _servers(self, region: int) -> list[DerpNode]:
         known = self.regions.get(region)

@@ -11,11 +11,10 @@ import socket
 import threading
 from collections.abc import Callable
 from ipaddress import ip_address
-from pathlib import Path
 
 from node.io.loop import READ, Loop
 
-HOSTS = Path("/etc/hosts")
+HOSTS = "/etc/hosts"
 OnAddresses = Callable[[list[str]], None]
 
 
@@ -40,7 +39,8 @@ def resolve(loop: Loop, name: str, on_addresses: OnAddresses) -> None:
     if (address := numeric(name)) is not None:
         return on_addresses([address])
     try:
-        known = in_hosts_file(name, HOSTS.read_text(errors="replace"))
+        with open(HOSTS, errors="replace") as file:
+            known = in_hosts_file(name, file.read())
     except OSError:
         known = []
     if known:

@@ -10,9 +10,9 @@ import stat
 import sys
 from dataclasses import dataclass
 
-from node.core.portmap import LIFETIME
 from node.keys import BadKey, NodePrivate
 from node.netmap import Netmap, NetmapError, parse_netmap
+from node.wire.natpmp import LIFETIME
 
 BAD_INPUT, CANNOT_HERE = 2, 3
 PORT = 41641

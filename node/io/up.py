@@ -6,9 +6,9 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from node.core.portmap import LIFETIME
 from node.io.data_path import WAYS
 from node.io.settings import PORT, Settings
+from node.wire.natpmp import LIFETIME
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,9 +50,9 @@ def main(argv: Sequence[str]) -> int:
         "--verbose", action="store_true", help="every ping and pong is an event too"
     )
     arguments = parser.parse_args(argv)
-    from node.io.daemon import run  # after the arguments are known to be good
+    from node.io.head_start import start  # after the arguments are known to be good
 
-    return run(Settings(**vars(arguments)))
+    return start(Settings(**vars(arguments)))
 
 
 def _port(text: str) -> int:

@@ -32,6 +32,7 @@ RESULTS = {  # RFC 6886 §3.5
     4: "the router has no port left",
     5: "the router cannot map UDP ports",
 }
+LIFETIME = 7200  # seconds to ask for (RFC 6886 §3.3)
 
 
 @dataclass(frozen=True, slots=True)
