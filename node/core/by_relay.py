@@ -1,7 +1,8 @@
 """Which relay carries packets to a peer.
 
-Its home, as the netmap says, as long as that relay is up and knows the peer. Else the relay through
-which the peer last reached us; else every relay we are connected to, for the peer has the same
+Its home, as the netmap says, as long as that relay is up and knows the peer, and the peer does not come
+to us by a relay that is nobody's home: then it cannot reach ours, nor be reached at its own, and we may
+not notice. Else the relay through which the peer last reached us; else every relay we are connected to, for the peer has the same
 trouble and will have moved to one of them. A peer that does not answer at all is looked for
 everywhere, and when a relay falls silent others carry everything as well: tunnels drop what comes twice.
 """
@@ -43,6 +44,8 @@ class ByRelay:
 
     def _chosen(self, peer: MeshPeer, now: float) -> list[int]:
         home, heard = peer.config.home_region, peer.heard_region
+        if heard not in (None, home, self._relays.home) and self._relays.is_up(heard):
+            return [heard]  # it would rather have met us at our home, or been met at its own
         if not self._is_gone(peer, home, now) and not self._relays.is_failing(home, now):
             return [home]
         if heard is not None and self._relays.is_up(heard) and not self._is_gone(peer, heard, now):
