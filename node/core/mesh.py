@@ -221,7 +221,8 @@ class Mesh:
 
     def relay_connected(self, region: int, now: float, server: str = "") -> list[Action]:
         fields = {"region": self._by_relay.code(region), "server": server}
-        self._why_lost.pop(region, None)
+        if self._why_lost.pop(region, None) is not None:
+            self.surroundings.doubt(now)  # what broke it may have been our NAT
         if region == self.relays.home:
             self._announced_home = None  # also after a short loss, as the relay told them we went
         actions = self.relays.connected(region, now)

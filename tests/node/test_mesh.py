@@ -188,6 +188,17 @@ def test_packets_for_a_relay_that_is_not_up_yet_wait_in_a_short_queue() -> None:
     assert payloads(b) == [b"at once"]
 
 
+def test_after_a_broken_relay_connection_our_own_endpoint_is_asked_for_again() -> None:
+    """A NAT that was rebooted, or replaced by an easy one, breaks it, and is somewhere else since."""
+    net, a, b = pair(symmetric("203.0.113.10"), symmetric("203.0.113.20"))
+    stream(net, a, b, 100)
+    a.nat = full_cone("203.0.113.10")
+    net.kill(net.relays[900])
+    net.revive(net.relays[900])
+    stream(net, a, b, 500)  # five seconds; unasked a netcheck comes every twenty
+    assert a.history(b) == ["relay", "direct"]
+
+
 def test_the_second_region_takes_over_when_the_first_dies() -> None:
     net = Network()
     net.add_relay(900, "nyc", "198.51.100.1")
