@@ -38,7 +38,9 @@ STABLE = 8.0  # seconds up before a region that had failed is home again: by the
 # longest back-off, its other clients are back as well
 STALE = 3.0  # seconds in the queue; what is older the application has sent again or given up
 UNANSWERED = 0.7  # seconds of sending without hearing anything: ask whether the relay is alive
-SILENT = 0.5  # seconds without an answer to that: longer than any round trip to a relay worth having
+SILENT = (
+    0.5  # seconds without an answer to that: longer than any round trip to a relay worth having
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ class Relays:
             match relay.state:
                 case Up():
                     actions.append(ProbeRelay(relay.region))
+                case Dialling():  # by the old way; TCP would try again after seconds
+                    actions += [CloseRelay(relay.region), *self._dial(relay, now)]
                 case Waiting():
                     relay.failures = 0
                     actions += self._dial(relay, now)

@@ -186,10 +186,13 @@ class Daemon:
                 self.mesh.relay_alive(region)
                 self._arm()
 
-    def _links_changed(self, links: Links) -> None:
+    def _links_changed(self, before: Links, links: Links) -> None:
         if self.mapper is not None:
             self.mapper.look()
-        self.perform(self.mesh.link_changed(self.loop.now(), self._local_endpoints(links)))
+        now = self.loop.now()
+        for region in self._links.sever(set(before.local) - set(links.local)):
+            self.perform(self.mesh.relay_lost(region, "our address there is gone", now))
+        self.perform(self.mesh.link_changed(now, self._local_endpoints(links)))
 
     def _port_mapping_changed(self, state: PortMappingState) -> None:
         self.events.write("port_mapping", state.fields())

@@ -27,6 +27,9 @@ class Links:
     default_routes: frozenset[DefaultRoute]
 
 
+OnChange = Callable[[Links, Links], None]  # before and now
+
+
 def look(except_index: int | None) -> Links:
     with Netlink() as netlink:
         carrying = {link.index for link in netlink.links() if link.carries} - {except_index}
@@ -36,7 +39,7 @@ def look(except_index: int | None) -> Links:
 
 
 class LinkWatch:
-    def __init__(self, loop: Loop, tun_index: int, on_change: Callable[[Links], None]) -> None:
+    def __init__(self, loop: Loop, tun_index: int, on_change: OnChange) -> None:
         self._loop, self._tun_index, self._on_change = loop, tun_index, on_change
         self._socket = changes_socket()
         self._timer: Timer | None = None
@@ -65,5 +68,5 @@ class LinkWatch:
         self._timer = None
         links = look(self._tun_index)
         if links != self.links:
-            self.links = links
-            self._on_change(links)
+            before, self.links = self.links, links
+            self._on_change(before, links)

@@ -62,6 +62,7 @@ class RelayConnection:
         self._client = RelayClient(private, relay.host_name, random=os.urandom, details=details)
         self._stream: ssl.SSLSocket | WebSocketStream | None = None
         self._websocket = websocket
+        self._local_address: str | None = None
         self._closed = False
         self._write_wanted = False
         self._timer: Timer | None = None
@@ -74,6 +75,11 @@ class RelayConnection:
     @property
     def up(self) -> bool:
         return self._client.can_send and not self._closed
+
+    @property
+    def local_address(self) -> str | None:
+        """Where it goes out from, once there is TLS."""
+        return self._local_address
 
     @property
     def server_key(self) -> NodePublic | None:
@@ -132,7 +138,7 @@ class RelayConnection:
         self._down(f"no connection within {self._connect_timeout:g} s", retry=True)
 
     def _opened(self, tls: ssl.SSLSocket) -> None:
-        self._stream = tls
+        self._stream, self._local_address = tls, tls.getsockname()[0]
         self._loop.watch(tls.fileno(), READ, self._ready)
         if self._websocket:
             self._handle(self._client.start_websocket(self._loop.now()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,13 @@ class RelayLinks:
     def close_all(self) -> None:
         for region in list(self._open):
             self.close(region)
+
+    def sever(self, addresses: Collection[str]) -> list[int]:
+        """Closes what goes out from these addresses of ours, which are gone; returns the regions."""
+        severed = [r for r, each in self._open.items() if each.local_address in addresses]
+        for region in severed:
+            self.close(region)
+        return severed
 
     def send(self, region: int, peer: NodePublic, packets: Sequence[bytes]) -> None:
         connection = self._open.get(region)

@@ -145,6 +145,13 @@ def test_a_link_change_asks_what_is_open_and_dials_what_waits() -> None:
     assert made.link_changed(10.01) == [ConnectRelay(900, home=True), ProbeRelay(901)]
 
 
+def test_a_link_change_dials_anew_what_was_being_dialled() -> None:
+    """The first attempt went out by a way that is perhaps gone, and TCP is slow to try again."""
+    made = relays(900)
+    assert made.link_changed(0.5) == [CloseRelay(900), ConnectRelay(900, home=True)]
+    assert made.deadline == 0.5 + 1.0  # a slow dial is counted from here
+
+
 def test_a_region_that_leaves_the_map_is_closed() -> None:
     made = relays(900, 901, up=(900, 901))
     assert made.set_regions([901], 5.0) == [CloseRelay(900), PreferRelay(901, True)]
