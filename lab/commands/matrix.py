@@ -6,7 +6,7 @@ import json as encoder
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,18 @@ def matrix(
     expected = judge.expectations(names, expect or ())
     folder = _folder(out)
     started = time.monotonic()
-    cells = []
+    cells: list[judge.Cell] = []
     chosen = crew.cluster(scheduler) if scheduler else crew.local(workers or os.cpu_count() or 1)
     with chosen as ours:
         progress = Progress(len(expected), "cells")
         try:
-            for cell in judge.run(expected, names, ours, progress.say, deadline):
-                cells.append(cell)
-                _keep(folder, cell.to_json())
-                if cell.verdict != "agrees":
-                    progress.say(f"{cell.initiator} to {cell.responder}: {judge.told(cell)}")
-                progress.step()
+            for some in judge.run(expected, names, ours, progress.say, deadline):
+                cells += some
+                _keep(folder, [cell.to_json() for cell in some])
+                for cell in some:
+                    if cell.verdict == "disagrees":
+                        progress.say(f"{cell.initiator} to {cell.responder}: {judge.told(cell)}")
+                progress.step(len(some))
         finally:
             progress.end()
     report = judge.report(names, cells, time.monotonic() - started)
@@ -90,11 +91,11 @@ def _folder(out: str) -> Path | None:
     return folder
 
 
-def _keep(folder: Path | None, cell: Mapping[str, Any]) -> None:
-    """As it comes: a campaign that is killed keeps what it has found out."""
+def _keep(folder: Path | None, cells: Sequence[Mapping[str, Any]]) -> None:
+    """As they come: a campaign that is killed keeps what it has found out."""
     if folder is not None:
         with (folder / "cells.jsonl").open("a") as lines:
-            lines.write(encoder.dumps(cell) + "\n")
+            lines.writelines(encoder.dumps(cell) + "\n" for cell in cells)
 
 
 def _write(folder: Path | None, report: Mapping[str, Any]) -> None:

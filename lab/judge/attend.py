@@ -75,7 +75,7 @@ def end_all() -> None:
 
 def clear(folder: Path) -> None:
     """Takes down the labs that live in a folder, frozen ones too, and removes it."""
-    for each in list(folder.iterdir()):
+    for each in list(folder.iterdir()) if folder.exists() else ():
         if each.is_dir() and not state.remove_if_dead(each):
             stopping.stop(each)
             state.remove_if_dead(each)

@@ -12,7 +12,7 @@ Each is told, and the rest goes on. A task that failed for good is a result too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class Campaign:
         self._excused: set[str] = set()
         self._news = time.monotonic()
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
+    def run(self, tasks: Sequence[Task]) -> Generator[Result, None, None]:
         for task in tasks:
             self._submit(_Try(task, 1))
         try:
@@ -67,9 +67,10 @@ class Campaign:
             result = self._settle(one, _attempt(future))
             if result is not None:
                 yield result
+        for worker in self._crew.gone():
+            self._tell(f"worker {worker} is gone; what it had is tried elsewhere")
         if self._under_way:
-            for worker in self._crew.gone():
-                self._tell(f"worker {worker} is gone; what it had is tried elsewhere")
+            self._crew.check()
             if time.monotonic() > self._news + self._deadline + GRACE:
                 yield from self._give_up()
 

@@ -26,7 +26,10 @@ class Crew(Protocol):
     def executor(self) -> Executor: ...
 
     def gone(self) -> list[str]:
-        """The workers that have gone since this was asked last. LabError when none is left."""
+        """The workers that have gone since this was asked last."""
+
+    def check(self) -> None:
+        """LabError when none is left."""
 
     def excuse(self, worker: str, why: str) -> None:
         """Gives that worker nothing more. CannotHere when it was the last one."""
@@ -42,6 +45,9 @@ class Local:
     def gone(self) -> list[str]:
         return []
 
+    def check(self) -> None:
+        """We are here."""
+
     def excuse(self, worker: str, why: str) -> None:
         raise CannotHere(why)  # all of them are this machine
 
@@ -54,22 +60,29 @@ class Cluster:
         self._address = address
         self._known = self._workers()
         self._excused: dict[str, str] = {}
-        self.executor: Executor = client.get_executor()
+        self.executor = self._executor()
         self.name = f"{len(self._known)} of {address}"
 
     def gone(self) -> list[str]:
         now = self._workers()
         gone, self._known = self._known - now, now
-        if not now - set(self._excused):
-            raise LabError(f"the scheduler {self._address} has no worker left that can run labs")
         return sorted(gone)
+
+    def check(self) -> None:
+        if not self._known - set(self._excused):
+            raise LabError(f"the scheduler {self._address} has no worker left that can run labs")
 
     def excuse(self, worker: str, why: str) -> None:
         self._excused[worker] = why
         able = sorted(self._workers() - set(self._excused))
         if not able:
             raise CannotHere(f"no worker of {self._address} can run labs; {worker}: {why}")
-        self.executor = self._client.get_executor(workers=able)
+        self.executor = self._executor(workers=able)
+
+    def _executor(self, **where: Any) -> Executor:
+        # Not pure: the same task again is to be tried again, not to be answered from memory.
+        executor: Executor = self._client.get_executor(pure=False, **where)
+        return executor
 
     def _workers(self) -> set[str]:
         try:
@@ -104,7 +117,7 @@ def cluster(address: str) -> Iterator[Cluster]:
     try:
         client = distributed.Client(address, timeout=CONNECT_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise LabError(
+        raise BadRequest(
             f"no Dask scheduler answers at {address}: {str(error).splitlines()[0]}",
             "`dask scheduler` starts one and prints its address, like tcp://10.0.0.5:8786",
         ) from None

@@ -115,22 +115,24 @@ def run(
     crew: Crew,
     tell: Callable[[str], None],
     deadline: float = DEADLINE,
-) -> Iterator[Cell]:
-    """Each cell as soon as it is known."""
+) -> Iterator[list[Cell]]:
+    """Cells as soon as they are known, a lab's together."""
     tasks = [_task(ones, others) for ones, others in blocks(profiles)]
     doubted: list[Cell] = []
     for result in Campaign(crew, deadline, tell).run(tasks):
-        for cell in _cells(result, expected):
+        cells = list(_cells(result, expected))
+        for cell in cells:
             if cell.verdict == "disagrees":
                 tell(f"{_name(cell)}: {told(cell)}; it is tried again alone")
                 doubted.append(cell)
-            else:
-                yield cell
+        yield [cell for cell in cells if cell.verdict != "disagrees"]
     first = {(cell.initiator, cell.responder): cell.observed for cell in doubted}
     alone = [_task([cell.initiator], [cell.responder]) for cell in doubted]
     for result in Campaign(crew, deadline, tell).run(alone):
-        for cell in _cells(result, expected):
-            yield replace(cell, first_try=first[cell.initiator, cell.responder])
+        yield [
+            replace(cell, first_try=first[cell.initiator, cell.responder])
+            for cell in _cells(result, expected)
+        ]
 
 
 def _task(ones: Sequence[str], others: Sequence[str]) -> Task:
