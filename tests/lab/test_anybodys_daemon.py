@@ -12,6 +12,7 @@ import pytest
 from lab.client import Lab
 from lab.errors import BadRequest, BuildFailed, LabError
 from lab.model.plan import DaemonPlan
+from lab.model.topology import load
 from tests.lab.conftest import Up
 from tests.lab.plans import PING, A, B, lasting, shell, two_hosts
 from tests.lab.traces import traces_of
@@ -170,6 +171,22 @@ def test_an_argv_that_asks_for_what_is_not_there_is_told(state: Path) -> None:
         Lab.up(two_hosts(DaemonPlan(A, "command", {"argv": ["ping", "{{ adress }}"]})))
 
     assert list(state.iterdir()) == []
+
+
+def test_a_topology_says_where_a_program_is_and_how_it_is_ready(
+    state: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "agent.py").write_text("import time; print('at', flush=True); time.sleep(1000)")
+    (tmp_path / "mine.toml").write_text(
+        "[host.alice]\nruns = 'command'\nready = 'at'\n"
+        "argv = ['{{ python }}', '{{ here }}/agent.py', '{{ address }}']\n"
+    )
+
+    lab = Lab.up(load(str(tmp_path / "mine.toml")))
+    try:
+        assert list(lab.logs()) == [("alice", "at")]
+    finally:
+        lab.down()
 
 
 @contextlib.contextmanager

@@ -109,6 +109,9 @@ BAD = {
         "host.a.runs: a node needs a relay, and there is none; add [relay.nyc]"
     ),
     "host.a.runs = 'command'": ('host.a.argv: missing; say what to run: argv = ["iperf3", "-s"]'),
+    "host.a = { ready = 'up' }": (
+        'host.a.ready: does nothing here; it belongs to runs = "command"'
+    ),
     "host.a = { runs = 'command', argv = 'iperf3 -s' }": (
         'host.a.argv: "iperf3 -s" is not a list of texts'
     ),
