@@ -2,9 +2,10 @@
 
 Its home, as the netmap says, as long as that relay is up and knows the peer, and the peer does not come
 to us by a relay that is nobody's home: then it cannot reach ours, nor be reached at its own, and we may
-not notice. Else the relay through which the peer last reached us; else every relay we are connected to, for the peer has the same
-trouble and will have moved to one of them. A peer that does not answer at all is looked for
-everywhere, and when a relay falls silent others carry everything as well: tunnels drop what comes twice.
+not notice. Else the relay through which the peer last reached us; else every relay we are connected to,
+for the peer has the same trouble and will have moved to one of them. A peer that does not answer at all
+is looked for everywhere, and when a relay falls silent others carry everything as well: tunnels drop
+what comes twice.
 """
 
 from __future__ import annotations

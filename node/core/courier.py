@@ -10,6 +10,7 @@ from node.core.device_outputs import Source
 from node.core.disco_talk import DiscoTalk
 from node.core.mesh_peer import MeshPeer
 from node.core.path_outputs import Route, way_of
+from node.core.path_traffic import PathTraffic
 from node.core.rows import Rows
 from node.core.ways import PeerRelayed, Way, first_hop, wrapped
 from node.wire.endpoint import Endpoint
@@ -20,6 +21,7 @@ from node.wire.wireguard import INITIATION
 class Courier:
     def __init__(self, talk: DiscoTalk, by_relay: ByRelay) -> None:
         self._talk, self._by_relay = talk, by_relay
+        self.traffic = PathTraffic()
 
     def send_used(self, peer: MeshPeer, datagrams: Sequence[bytes], now: float) -> list[Action]:
         """Because of an application's packets: the path is in use, a better one is looked for."""
@@ -36,6 +38,7 @@ class Courier:
         else:
             route, outputs = _plain_route(peer), []
         if isinstance(route.direct, Endpoint) and not route.relay:
+            self.traffic.sent_rows(route.direct, rows)
             actions: list[Action] = [SendRows(rows, route.direct)]
         else:
             datagrams = [bytes(datagram) for each in rows for datagram in each.datagrams()]
@@ -65,8 +68,10 @@ class Courier:
         if datagrams[0][0] == INITIATION:
             peer.unanswered += 1
         if route.direct is not None:
+            self.traffic.sent(route.direct, datagrams)
             actions.append(_by_udp(datagrams, route.direct))
         if route.relay:
+            self.traffic.sent(None, datagrams)
             actions += self._by_relay.send(peer, datagrams, now)
             if route.direct is None:
                 actions += self._talk.tell_relayed(peer, peer.paths.why, now)

@@ -166,6 +166,7 @@ class Mesh:
         self, index: int, rows: Rows, source: Endpoint | RelayPath, now: float
     ) -> list[Action]:
         """As `receive_udp` or `receive_relay`, for transport data to one of our indices."""
+        self._courier.traffic.received_rows(source, rows)
         if isinstance(source, RelayPath):
             peer = self._came_by_relay(source.region, source.peer, rows.count)
             if peer is None:
@@ -180,8 +181,7 @@ class Mesh:
         for kind, run in groupby(datagrams, key=classify):
             match kind:
                 case Kind.WIREGUARD:
-                    outputs = self.device.receive(list(run), source, now)
-                    actions += self._perform(outputs, source, now)
+                    actions += self._receive_wireguard(list(run), source, now)
                 case Kind.DISCO:
                     for packet in run:
                         actions += self._receive_disco(packet, source, now)
@@ -284,7 +284,14 @@ class Mesh:
 
     @property
     def all_counters(self) -> Counter[str]:
-        owners = (self.device, self.relays, self._talk, self._introductions, self.peer_relays)
+        owners = (
+            self.device,
+            self.relays,
+            self._talk,
+            self._introductions,
+            self.peer_relays,
+            self._courier.traffic,
+        )
         return sum((owner.counters for owner in owners), self.counters.copy())
 
     def tick(self, now: float) -> list[Action]:
@@ -350,6 +357,7 @@ class Mesh:
         self, peer: MeshPeer, packets: list[bytes], region: int, now: float
     ) -> list[Action]:
         source = RelayPath(region, peer.key)
+        self._courier.traffic.received(source, packets)
         outputs = self.device.receive(packets, source, now)
         is_transport = packets[0][:1] == bytes([TRANSPORT])
         return self._perform_relayed(peer, outputs, source, is_transport, now)
@@ -371,10 +379,14 @@ class Mesh:
                     for packet in packets:
                         actions += self._receive_disco(packet, way, now)
                 case Inner(way, packets):
-                    actions += self._perform(self.device.receive(packets, way, now), way, now)
+                    actions += self._receive_wireguard(packets, way, now)
                 case _:
                     actions.append(each)
         return actions
+
+    def _receive_wireguard(self, datagrams: list[bytes], way: Way, now: float) -> list[Action]:
+        self._courier.traffic.received(way, datagrams)
+        return self._perform(self.device.receive(datagrams, way, now), way, now)
 
     def _receive_disco(self, packet: bytes, source: Way, now: float) -> list[Action]:
         peer = self._sender(packet)

@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from node.core.actions import (
     Action,
@@ -36,6 +37,7 @@ from node.io.control import Control, ControlTaken
 from node.io.head_start import HeadStart
 from node.io.keylog import KeyLog
 from node.io.linkwatch import Links, LinkWatch
+from node.io.log import tell
 from node.io.loop import READ, Loop, Timer
 from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
@@ -133,7 +135,7 @@ class Daemon:
         if self._control is not None:
             self._control.close()
         self._uapi.close()
-        self.events.write("stopped", {})
+        self._tell("stopped", {})
         self._udp.close()
         self._tun.close()
         self.loop.stop()
@@ -180,7 +182,6 @@ class Daemon:
             case PeerGone(peer, reason):
                 self.mesh.relay_peer_gone(region, peer, reason, now)
             case RelayDown(why, retry):
-                print(f"node: relay {server}: {why}", file=sys.stderr)
                 self.perform(self.mesh.relay_lost(region, why, now, retry=retry))
             case _:
                 self.mesh.relay_alive(region)
@@ -195,7 +196,7 @@ class Daemon:
         self.perform(self.mesh.link_changed(now, self._local_endpoints(links)))
 
     def _port_mapping_changed(self, state: PortMappingState) -> None:
-        self.events.write("port_mapping", state.fields())
+        self._tell("port_mapping", state.fields())
         self.perform(self.mesh.set_mapped_endpoint(state.external, self.loop.now()))
 
     def _local_endpoints(self, links: Links) -> list[Endpoint]:
@@ -216,8 +217,13 @@ class Daemon:
             "disco_key": str(self.disco_key),
             "listen_port": self._udp.port,
         }
-        self.events.write("ready", fields)
+        self._tell("ready", fields)
         self._traffic.ready()
+
+    def _tell(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Programs by the events, people by the log."""
+        self.events.write(event, fields)
+        tell(event, fields)
 
     # --- time ---
 
@@ -269,7 +275,7 @@ class Daemon:
                     self._links.probe(region)
                 case Event(name, fields, is_verbose):
                     if self.settings.verbose or not is_verbose:
-                        self.events.write(name, fields)
+                        self._tell(name, fields)
                 case LogKeys(secrets) if self._keylog is not None:
                     self._keylog.write(secrets)
                 case Answered():

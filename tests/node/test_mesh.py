@@ -366,3 +366,14 @@ def test_any_bytes_from_anywhere_do_no_harm(datagrams: list[bytes], relayed: boo
     net.send(a, b, b"still here")
     net.run(1.0)
     assert payloads(b) == [b"still here"]
+
+
+def test_the_counters_tell_which_path_the_traffic_took() -> None:
+    net, a, b = pair(port_restricted("203.0.113.10"), port_restricted("203.0.113.20"))
+    stream(net, a, b, count=50)
+    sent, received = a.mesh.all_counters, b.mesh.all_counters
+    for kind in ("derp", "direct_ipv4"):
+        assert sent[f"outbound_packets_{kind}"] > 0
+        assert sent[f"outbound_bytes_{kind}"] == received[f"inbound_bytes_{kind}"]
+        assert sent[f"outbound_packets_{kind}"] == received[f"inbound_packets_{kind}"]
+    assert received["inbound_packets_peer_relay_ipv4"] == 0
