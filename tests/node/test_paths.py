@@ -19,6 +19,7 @@ from node.core.paths import (
     SendPing,
     SendPong,
 )
+from node.core.ways import Way
 from node.wire.endpoint import Endpoint
 from tests.node.two_ends import counter_as_dice
 
@@ -522,7 +523,7 @@ def pings(outputs: list[Output]) -> list[SendPing]:
     return [output for output in outputs if isinstance(output, SendPing)]
 
 
-def pinged(outputs: list[Output]) -> list[Endpoint]:
+def pinged(outputs: list[Output]) -> list[Way]:
     return [ping.to for ping in pings(outputs)]
 
 

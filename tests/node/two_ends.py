@@ -24,6 +24,7 @@ from node.core.paths import (
     SendPing,
     SendPong,
 )
+from node.core.ways import Way, first_hop
 from node.wire.endpoint import Endpoint
 
 RELAY_DELAY = 0.020
@@ -209,7 +210,8 @@ class Pair:
     def _call(self, end: End, endpoints: tuple[Endpoint, ...]) -> None:
         self.carry_out(end, end.paths.receive_call_me_maybe(endpoints, self.now))
 
-    def _direct(self, end: End, to: Endpoint, arrive: Callable[[Endpoint], None]) -> None:
+    def _direct(self, end: End, way: Way, arrive: Callable[[Endpoint], None]) -> None:
+        to = first_hop(way)
         source = end.nat.out(to, self.now)
         peer = self.other(end)
         if end.name in self.cut or to.address != peer.nat.address or self.loses():
