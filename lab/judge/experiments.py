@@ -42,10 +42,10 @@ class Bench:
 
     def reach(self, inside: Socket, outside: Socket) -> Endpoint | None:
         """Sends out; the external endpoint that was seen there, None if nothing came."""
-        for _ in range(TRIES):
-            text = self.stage.tag()
+        text = self.stage.tag()
+        for patience in self._patiences():
             inside.send(outside.here, text)
-            if (source := outside.hear(text, self.patience)) is not None:
+            if (source := outside.hear(text, patience)) is not None:
                 return source
         return None
 
@@ -56,14 +56,18 @@ class Bench:
         return source
 
     def comes_in(self, inside: Socket, knocks: Sequence[tuple[Socket, Endpoint]]) -> list[bool]:
-        """Which of these get in, tried in order. The last is to be one that surely does."""
-        for _ in range(TRIES):
-            texts = [self.stage.tag() for _ in knocks]
+        """Which of these get in, tried in order. The last is to be one that surely does: when it
+        is there, the others have had their chance."""
+        texts = [self.stage.tag() for _ in knocks]
+        for patience in self._patiences():
             for (outside, to), text in zip(knocks, texts, strict=True):
                 outside.send(to, text)
-            if inside.hear(texts[-1], self.patience) is not None:
-                break
-        return [inside.heard(text) for text in texts]
+            if inside.hear(texts[-1], patience) is not None:
+                return [inside.heard(text) for text in texts]
+        raise Unreachable(f"no answer from {knocks[-1][0].here} comes back through {knocks[-1][1]}")
+
+    def _patiences(self) -> list[float]:
+        return [self.patience * 2**n for n in range(TRIES)]
 
 
 class Unreachable(Exception):
@@ -90,9 +94,7 @@ def admits(bench: Bench) -> tuple[bool, bool]:
     inside, (asked, other_port) = bench.socket(), bench.outside[0]
     mapped = bench.must_reach(inside, asked)
     knocks = [(bench.outside[1][1], mapped), (other_port, mapped), (asked, mapped)]
-    other_address, same_address, sentinel = bench.comes_in(inside, knocks)
-    if not sentinel:
-        raise Unreachable(f"no answer from {asked.here} comes back through {mapped}")
+    other_address, same_address, _ = bench.comes_in(inside, knocks)
     return other_address, same_address
 
 
@@ -101,13 +103,16 @@ def before_the_first(bench: Bench) -> tuple[bool, bool]:
 
     Whether it comes in; and whether the inside then still gets that port for the same outside.
     """
-    first = bench.must_reach(bench.socket(), bench.outside[0][0])
-    inside, outside = bench.socket(), bench.outside[0][0]
-    wanted = Endpoint(first.address, inside.here.port)
+    known, inside, outside = bench.socket(), bench.socket(), bench.outside[0][0]
+    mapped = bench.must_reach(known, outside)
+    wanted = Endpoint(mapped.address, inside.here.port)
     text = bench.stage.tag()
     outside.send(wanted, text)
-    inside.hear(text, bench.patience / 2)
-    return inside.heard(text), bench.must_reach(inside, outside) == wanted
+    bench.comes_in(known, [(outside, mapped)])  # so it has been at the router, and before ours
+    kept = bench.must_reach(inside, outside) == wanted
+    if kept:
+        bench.comes_in(inside, [(outside, wanted)])
+    return inside.heard(text), kept
 
 
 def permits_by_endpoint(bench: Bench) -> bool:
@@ -123,10 +128,12 @@ def hairpins(bench: Bench) -> bool:
     one, other, outside = bench.socket(0), bench.socket(1), bench.outside[0][0]
     bench.must_reach(one, outside)
     mapped = bench.must_reach(other, outside)
+    text = bench.stage.tag()
     for _ in range(TRIES):
-        text = bench.stage.tag()
         one.send(mapped, text)
-        if other.hear(text, bench.patience / 2) is not None:
+        bench.must_reach(one, outside)  # so it has been at the router
+        bench.comes_in(other, [(outside, mapped)])  # and would have been here by now
+        if other.heard(text):
             return True
     return False
 
@@ -144,11 +151,13 @@ def ports(bench: Bench) -> tuple[Ports, set[str]]:
 
 def hears_icmp(bench: Bench) -> bool:
     """Whether "port unreachable" finds the socket that it is about."""
-    inside = bench.socket()
-    closed = Endpoint(bench.outside[0][0].here.address, CLOSED_PORT)
+    inside, outside = bench.socket(), bench.outside[0][0]
+    closed = Endpoint(outside.here.address, CLOSED_PORT)
     for _ in range(TRIES):
         inside.send(closed, "anybody?")
-        if bench.stage.wait(lambda: inside.refusals > 0, bench.patience / 2):
+        mapped = bench.must_reach(inside, outside)  # behind it on the same way
+        bench.comes_in(inside, [(outside, mapped)])
+        if inside.refusals:
             return True
     return False
 

@@ -26,8 +26,8 @@ class Span:
 
     def __str__(self) -> str:
         if self.less_than is None:
-            return f"over {self.more_than:g} s"
-        return f"{self.more_than:g} to {self.less_than:g} s"
+            return f"over {self.more_than:.1f} s"
+        return f"{self.more_than:.1f} to {self.less_than:.1f} s"
 
     def holds(self, seconds: float, slack: float = 0.0) -> bool:
         above = self.less_than is None or seconds - slack <= self.less_than

@@ -27,6 +27,7 @@ from lab.model.plan import Plan
 # than two, so that several routers can be measured at once.
 SPARE_ADDRESSES = [str(each) for each in IPv4Network("192.0.0.128/25").hosts()]
 SPARE_PAIRS = tuple(zip(SPARE_ADDRESSES[::2], SPARE_ADDRESSES[1::2], strict=True))
+BUSY = 10  # how much longer a packet may need than a line to each puppet and back
 TAKEN = ("File exists", "already assigned")  # as kernels before and since 6.2 say it
 
 
@@ -38,13 +39,14 @@ def probe(
     above, inside = above_of(plan, router), inside_of(plan, router)
     stand_ins = [] if inside else below(plan, router)
     with (
-        two_addresses_on(lab, above) as outside,
+        two_addresses_on(lab, above, _turn(plan, router)) as outside,
         Guests(lab, plan, router, stand_ins) as guests,
         Stage(guests.popen) as stage,
     ):
         stage.enter([*dict.fromkeys(each.machine for each in inside), above])
         inside += guests.come(stage)
         a, b, c, d = stage.open_all([(above, address, 0) for address in outside for _ in "12"])
+        patience = max(patience, BUSY * stage.settle())
         return measure(Bench(stage, inside, ((a, b), (c, d)), patience), timers)
 
 
@@ -115,10 +117,18 @@ def below(plan: Plan, router: str) -> list[str]:
     return found
 
 
+def _turn(plan: Plan, router: str) -> int:
+    """Each router begins at another pair: what one probe adds to a carrier would hide from the
+    carrier's own inside what another adds above it."""
+    routers = [machine.name for machine in plan.machines if machine.kind == "router"]
+    return routers.index(router) % len(SPARE_PAIRS)
+
+
 @contextmanager
-def two_addresses_on(lab: Machines, machine: str) -> Iterator[tuple[str, str]]:
+def two_addresses_on(lab: Machines, machine: str, first: int) -> Iterator[tuple[str, str]]:
     """Two more addresses for a machine, on lo, for a while."""
-    pair = next(each for each in SPARE_PAIRS if _on_lo(lab, machine, "add", each))
+    order = SPARE_PAIRS[first:] + SPARE_PAIRS[:first]
+    pair = next(each for each in order if _on_lo(lab, machine, "add", each))
     try:
         yield pair
     finally:

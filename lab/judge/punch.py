@@ -13,7 +13,7 @@ from lab.judge.experiments import Inside
 from lab.judge.stage import Endpoint, Socket, Stage
 
 ROUNDS = 4  # the first ping of one side may be what opens the way for the other's second
-PAUSE = 0.25  # seconds between rounds: more than a round trip
+PAUSE = 0.15  # seconds that nothing comes, once all is sent and read: more than a round trip
 LOOKS = 4
 
 
@@ -36,6 +36,7 @@ def punch(stage: Stage, server: Socket, pairs: Sequence[tuple[Inside, Inside]]) 
     _learn(stage, server, ends)
     for _ in range(ROUNDS):
         _ping(ends)
+        stage.settle()
         _answer(stage, ends)
     return [one.direct or other.direct for one, other in zip(ends[::2], ends[1::2], strict=True)]
 
@@ -47,6 +48,7 @@ def _learn(stage: Stage, server: Socket, ends: Sequence[_Pinger]) -> None:
         waiting = [end for end in ends if end.outside is None]
         for end in waiting:
             end.socket.send(server.here, f"look {end.socket.name}")
+        stage.settle()
         stage.wait(lambda: len(server.arrivals) >= before + len(ends), PAUSE)
         seen = {each.text: each.source for each in server.arrivals}
         for end in waiting:
@@ -65,6 +67,7 @@ def _ping(ends: Sequence[_Pinger]) -> None:
 def _answer(stage: Stage, ends: Sequence[_Pinger]) -> None:
     """Until it is quiet: pings become pongs, and pongs prove the path."""
     while stage.hears_more(PAUSE):
+        stage.settle()
         for end in ends:
             fresh = end.socket.arrivals[end.answered :]
             end.answered += len(fresh)

@@ -5,17 +5,20 @@ Stands alone, so that it starts in a moment: `python -I -S lab/judge/puppet.py`.
     in   ["open", NAME, ADDRESS, PORT, DEVICE]       port 0: any; device "": any
          ["send", NAME, ADDRESS, PORT, TEXT]
          ["close", NAME]
+         ["done?", N]                                answered when all before it is done
     out  ["started", PID]
          ["opened", NAME, ADDRESS, PORT]
          ["heard", NAME, ADDRESS, PORT, TEXT]        a datagram, and where it came from
-         ["refused", NAME, ERRNO]                    what ICMP, or our own kernel, said about one
+         ["refused", NAME]                           an ICMP error about one that was sent
          ["failed", NAME, WHY]
+         ["done", N]
 
 It ends when its stdin does, so it never outlives whoever holds the strings.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -38,10 +41,10 @@ class Puppet:
             case ["open", str(name), str(address), int(port), str(device)]:
                 self.open(name, address, port, device)
             case ["send", str(name), str(address), int(port), str(text)]:
-                try:
+                with contextlib.suppress(OSError):  # an ICMP error about one before; it is lost
                     self.sockets[name].sendto(text.encode(), (address, port))
-                except OSError as error:
-                    say("refused", name, error.errno)
+            case ["done?", int(fence)]:
+                say("done", fence)
             case ["close", str(name)]:
                 self.close(name)
 
@@ -74,14 +77,12 @@ class Puppet:
     def hear(self, number: int) -> None:
         name = self.names[number]
         ears = self.sockets[name]
-        try:
+        with contextlib.suppress(BlockingIOError):
+            ears.recvmsg(2048, 2048, socket.MSG_ERRQUEUE)  # it stays readable until this is empty
+            say("refused", name)
+        with contextlib.suppress(OSError):  # the same ICMP error once more, or nothing yet
             data, source = ears.recvfrom(2048)
             say("heard", name, *source[:2], data.decode(errors="replace"))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            ears.recvmsg(2048, 2048, socket.MSG_ERRQUEUE)
-            say("refused", name, error.errno)
 
     def run(self) -> None:
         say("started", os.getpid())

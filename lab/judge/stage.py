@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple, Self
 Popen = Callable[..., "subprocess.Popen[Any]"]
 
 PUPPET = Path(__file__).with_name("puppet.py")
-START_PATIENCE = 10.0  # seconds for a program to start on a busy machine
+START_PATIENCE = 30.0  # seconds for a program to start on a busy machine
 
 
 class Endpoint(NamedTuple):
@@ -85,6 +86,7 @@ class Stage:
         self._sockets: dict[str, Socket] = {}
         self._rest: dict[str, bytes] = {}
         self._pids: dict[str, int] = {}
+        self._fences: dict[str, int] = {}
         self._count = itertools.count(1)
         self._fresh = 0  # arrivals at all sockets since somebody asked
 
@@ -167,6 +169,21 @@ class Stage:
         self._fresh = 0
         return came
 
+    def settle(self) -> float:
+        """Until every puppet has done what it was told and read what it had got by then.
+
+        Returns how long that took: it tells how busy the machine is."""
+        start = time.monotonic()
+        for _ in "12":  # orders come before ears, so the second answer has the first one's news
+            fence = next(self._count)
+            for machine in self._puppets:
+                self.tell(machine, ["done?", fence])
+            self.wait(partial(self._passed, fence), START_PATIENCE)
+        return time.monotonic() - start
+
+    def _passed(self, fence: int) -> bool:
+        return all(self._fences.get(machine) == fence for machine in self._puppets)
+
     def pause(self, seconds: float) -> None:
         self.wait(lambda: False, seconds)
 
@@ -180,6 +197,8 @@ class Stage:
 
     def _note(self, machine: str, words: list[Any]) -> None:
         match words:
+            case ["done", fence]:
+                self._fences[machine] = fence
             case ["started", pid]:
                 self._pids[machine] = pid
             case ["opened", name, address, port]:
@@ -187,7 +206,7 @@ class Stage:
             case ["heard", name, address, port, text]:
                 self._sockets[name].arrivals.append(Arrival(Endpoint(address, port), text))
                 self._fresh += 1
-            case ["refused", name, _]:
+            case ["refused", name]:
                 self._sockets[name].refusals += 1
             case ["failed", name, why]:
                 self._sockets[name].problem = why
