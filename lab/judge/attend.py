@@ -2,7 +2,8 @@
 
 A task is a module that runs with a JSON request as its argument and prints a JSON answer. Labs that it
 starts live in a folder of its own: whoever attends it clears that folder when the task has ended, was
-cut off or died. A task whose attendant is gone sees the end of its stdin, takes its labs down, and ends.
+cut off or died. A task whose attendant is gone sees the end of its stdin, and ends; whoever clears up after
+it is a process of its own, because a lab that is just coming up ends only when its starter has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from lab.errors import CannotHere, LabError
 STATE = "PUNCHLAB_STATE"
 CANNOT = CannotHere.exit_status
 WORDS = 5  # lines of what it said last, if it died
+PATIENCE = 30.0  # seconds for a keeper to notice that its starter is gone, on a very busy machine
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -49,8 +51,8 @@ class Attempt:
     worker: str
 
 
-# Closed, they end the tasks that run in this process's threads.
-_lifelines: set[int] = set()
+# The tasks that run in this process's threads.
+_under_way: set[subprocess.Popen[str]] = set()
 _guard = threading.Lock()
 
 
@@ -66,19 +68,18 @@ def attend(task: Task, deadline: float) -> Attempt:
 
 
 def end_all() -> None:
-    """Ends what is being attended, as if this process were gone."""
+    """Ends what is being attended; whoever attends it clears up."""
     with _guard:
-        for fd in _lifelines:
-            os.close(fd)
-        _lifelines.clear()
+        for process in _under_way:
+            _kill(process)
 
 
 def clear(folder: Path) -> None:
     """Takes down the labs that live in a folder, frozen ones too, and removes it."""
+    until = time.monotonic() + PATIENCE
     for each in list(folder.iterdir()) if folder.exists() else ():
-        if each.is_dir() and not state.remove_if_dead(each):
+        while each.is_dir() and not state.remove_if_dead(each) and time.monotonic() < until:
             stopping.stop(each)
-            state.remove_if_dead(each)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -88,19 +89,18 @@ def _run(
     argv = [sys.executable, "-m", task.module, json.dumps(task.request)]
     env = os.environ | {STATE: str(folder), "PYTHONPATH": _python_path()}
     pipe = subprocess.PIPE
+    # A session of its own: a Ctrl-C is for us, and what it started dies with it. Its stdin ends when we do.
     with _lifeline() as stdin:
-        # A session of its own: a Ctrl-C is for us, and what it started dies with it.
         process = subprocess.Popen(
             argv, stdin=stdin, stdout=pipe, stderr=pipe, env=env, text=True, start_new_session=True
         )
-        try:
-            out, err = process.communicate(timeout=deadline)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            return "hung", f"cut off after {deadline:g} s"
-        except BaseException:
-            _kill(process)
-            raise
+        with _among_those_under_way(process):
+            try:
+                out, err = process.communicate(timeout=deadline)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                process.communicate()
+                return "hung", f"cut off after {deadline:g} s"
     if process.returncode == 0:
         with contextlib.suppress(ValueError):
             return "done", json.loads(out)
@@ -110,25 +110,29 @@ def _run(
 
 
 @contextlib.contextmanager
-def _lifeline() -> Any:
-    """A stdin that ends when we do."""
+def _lifeline() -> Iterator[int]:
     reading, writing = os.pipe()
-    with _guard:
-        _lifelines.add(writing)
     try:
         yield reading
     finally:
         os.close(reading)
+        os.close(writing)
+
+
+@contextlib.contextmanager
+def _among_those_under_way(process: subprocess.Popen[str]) -> Iterator[None]:
+    with _guard:
+        _under_way.add(process)
+    try:
+        yield
+    finally:
         with _guard:
-            if writing in _lifelines:
-                _lifelines.remove(writing)
-                os.close(writing)
+            _under_way.remove(process)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def _last_words(status: int, err: str) -> str:
@@ -168,5 +172,11 @@ def _end_with_the_attendant() -> None:
         return  # started by hand
     while os.read(0, 4096):
         pass
-    clear(Path(os.environ[STATE]))
-    os._exit(1)
+    argv = [sys.executable, "-m", "lab.judge.attend", os.environ[STATE]]
+    null = subprocess.DEVNULL
+    subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    clear(Path(sys.argv[1]))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,11 +67,23 @@ def test_every_task_has_its_answer() -> None:
 def test_results_come_before_the_last_task_is_done(tmp_path: Path) -> None:
     slow = task(0, "hang", note=str(tmp_path / "lab"))
     with crew.local(2) as ours:
-        results = Campaign(ours, DEADLINE, print).run([slow, task(1)])
-        first = next(results)
-        results.close()
+        first = next(Campaign(ours, DEADLINE, print).run([slow, task(1)]))
 
     assert (first.task.name, first.attempt.answer) == ("task 1", 1)
+
+
+def test_a_lab_that_is_just_coming_up_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with crew.local(1) as ours:
+        ours.executor.submit(attend, task(0, "hang", note=str(tmp_path / "lab")), DEADLINE)
+        wait_until(lambda: any(tmp_path.glob("punchlab-task-*/of-a-task")))
+        [folder] = tmp_path.glob("punchlab-task-*/of-a-task")
+
+    assert list(tmp_path.glob("punchlab-task-*")) == []
+    assert Traces(folder, "", machine_links()).processes() == []
+    assert not (tmp_path / "lab").exists()  # it was not up yet: that is what was tested
 
 
 def test_a_process_that_dies_is_tried_again(tmp_path: Path) -> None:
@@ -96,12 +109,12 @@ def test_a_task_that_hangs_is_cut_off_and_leaves_nothing(tmp_path: Path) -> None
     note = tmp_path / "lab"
     with crew.local(2) as ours:
         hanging = task(0, "hang", note=str(note))
-        results, told = run(ours, [hanging, task(1)], deadline=8.0)
+        results, told = run(ours, [hanging, task(1)], deadline=12.0)
 
     by_name = {result.task.name: result.attempt for result in results}
     assert by_name["task 0"].outcome == "hung"
     assert by_name["task 1"].answer == 1
-    assert told.lines == ["task 0 cut off after 8 s"]
+    assert told.lines == ["task 0 cut off after 12 s"]
     assert left_of(note) == {}
 
 
@@ -123,6 +136,19 @@ def test_whoever_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     assert left_of(note) == {}
 
 
+def test_a_task_whose_attendant_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    note = tmp_path / "lab"
+    words = f"task(0, 'hang', note={str(note)!r}), {DEADLINE}"
+    script = f"from tests.lab.test_campaign import attend, task; attend({words})"
+    attendant = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    wait_for(note)
+
+    attendant.kill()
+    attendant.wait()
+
+    assert left_of(note, within=20.0) == {}
+
+
 def test_no_workers_are_too_few() -> None:
     with pytest.raises(BadRequest, match="at least one"), crew.local(-1):
         pass
@@ -137,7 +163,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     file = tmp_path / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"]
     process = dask("scheduler", *options, "--scheduler-file", str(file))
-    wait_for(file, whole=lambda: file.read_text().rstrip().endswith("}"))
+    wait_until(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
     yield json.loads(file.read_text())["address"]
     process.kill()
     process.wait()
@@ -254,11 +280,15 @@ def wait_for_workers(address: str, count: int) -> None:
         client.wait_for_workers(count, timeout=60)
 
 
-def wait_for(file: Path, within: float = 60.0, whole: Callable[[], bool] = lambda: True) -> None:
+def wait_for(file: Path) -> None:
+    wait_until(file.exists)
+
+
+def wait_until(it_is_so: Callable[[], bool], within: float = 60.0) -> None:
     until = time.monotonic() + within
-    while not (file.exists() and whole()):
-        assert time.monotonic() < until, f"{file} was not written"
-        time.sleep(0.01)
+    while not it_is_so():
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def left_of(note: Path, within: float = 0.0) -> dict[str, object]:
