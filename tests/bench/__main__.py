@@ -10,7 +10,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("bringup", "relay", "simulate")
+NAMES = ("bringup", "relay", "simulate", "tunnel")
 
 
 def main() -> None:
