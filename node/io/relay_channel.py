@@ -1,7 +1,8 @@
 """One socket of the relay server, plain, TLS or WebSocket, and what still has to go out on it.
 
 OpenSSL gives one record at a time. A read with room for a whole one leaves nothing behind inside TLS,
-where epoll could not see it.
+where epoll could not see it. And it is given one at a time: a longer write that has to wait would not
+say how much of it has gone, and ends the connection when it is tried again with less.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ class Channel:
         """How many bytes the socket took. Raises OSError when the connection is broken."""
         view = memoryview(data)
         sent, send = 0, self.sock.send
+        step = TLS_RECORD if self.in_records else len(view)
         try:
             while sent < len(view):
-                sent += send(view[sent:])
+                sent += send(view[sent : sent + step])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         return sent

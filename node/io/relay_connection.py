@@ -212,8 +212,10 @@ class RelayConnection:
         assert self._stream is not None
         sent, view = 0, memoryview(data)
         try:
-            while sent < len(view):
-                sent += self._stream.send(view[sent:])
+            while sent < len(
+                view
+            ):  # by records: TLS does not say how much of a longer one has gone
+                sent += self._stream.send(view[sent : sent + TLS_RECORD])
         except _LATER:
             pass
         except OSError as error:
