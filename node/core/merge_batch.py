@@ -6,6 +6,7 @@ hold: three comparisons and two sums over columns. What is not so takes the plai
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +95,32 @@ class BatchMerger:
             return None
         front = merged_front(rows.packet(0), first, length, last.pushed)
         return self._gather(rows, shape, front, VIRTIO_SIZE + length)
+
+    def runs(self, rows: Rows, table: Bytes) -> list[tuple[int, int]] | None:
+        """Where the rows fall apart: first row and number of those that are one super-packet, if their
+        checksums hold, or that do not follow each other or are strangers to the first row."""
+        first = parse_head(rows.packet(0))
+        if first is None:
+            return None
+        at, front, count = first.ip_length, first.header_length, len(table)
+        headers = table[:, HEADER : HEADER + front].view("<u4")
+        free = np.frombuffer(flow_mask(at == 40, first.protocol, front), "<u4")
+        alike = ~((headers ^ headers[0]) & free).any(axis=1)
+        lengths = (
+            table[:, HEADER + 2 : HEADER + 4] if at == 20 else table[:, HEADER + 4 : HEADER + 6]
+        )
+        length = lengths.view(">u2")[:, 0]
+        follows = alike[1:] & alike[:-1] & (length[:-1] == length[0]) & (length[1:] <= length[0])
+        if first.protocol == TCP:
+            sequences = table[:, HEADER + at + 4 : HEADER + at + 8].view(">u4")[:, 0]
+            step = np.uint32(first.length - front)
+            follows &= sequences[1:] == (sequences[:-1] + step).astype(np.uint32)
+            follows &= table[:-1, HEADER + at + TCP_FLAGS] & PSH == 0
+        joined = np.concatenate(([False], follows, [False]))
+        edges = np.flatnonzero(joined[1:] != joined[:-1]).tolist()
+        # Between two edges all follow: a run begins at an odd one's row and ends with an even one's.
+        begins = sorted({0, count, *edges[::2], *(edge + 1 for edge in edges[1::2])})
+        return [(i, end - i) for i, end in pairwise(begins)]
 
     def _gather(self, rows: Rows, shape: RunShape, front: bytearray, stop: int) -> memoryview:
         self._out[: len(front)] = front

@@ -60,4 +60,17 @@ class NumpySegments:
             write = self._opener.merge(rows, self._features)
             if write is not None:
                 return [write]
+            return self._in_runs(rows)
         return self._plain.coalesce(opened, refused)
+
+    def _in_runs(self, rows: Rows) -> list[Buffer]:
+        """Merged as far as they follow one another."""
+        writes: list[Buffer] = []
+        for first, count in self._opener.runs(rows) or [(0, rows.count)]:
+            part = rows.part(first, count)
+            write = self._opener.merge(part, self._features) if 1 < count < rows.count else None
+            if write is not None:
+                writes.append(bytes(write))  # the next run is merged in the same place
+            else:
+                writes += self._plain.coalesce(Opened(part, (), ()))
+        return writes

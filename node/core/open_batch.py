@@ -79,6 +79,13 @@ class BatchOpener:
         table, first = self._table(rows), rows.start // rows.size
         return self._merger.merge(rows, table.rows[first : first + rows.count], features)
 
+    def runs(self, rows: Rows) -> list[tuple[int, int]] | None:
+        """Of opened rows that are not one super-packet, those that may be."""
+        if rows.buffer is not self._opened:
+            return None
+        table, first = self._table(rows), rows.start // rows.size
+        return self._merger.runs(rows, table.rows[first : first + rows.count])
+
     def _table(self, rows: Rows) -> Table:
         table = self._tables.get(rows.size)
         if table is None:
