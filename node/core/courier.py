@@ -41,7 +41,7 @@ class Courier:
             self.traffic.sent_rows(route.direct, rows)
             actions: list[Action] = [SendRows(rows, route.direct)]
         else:
-            datagrams = [bytes(datagram) for each in rows for datagram in each.datagrams()]
+            datagrams = [datagram for each in rows for datagram in each.copies()]
             actions = self._send(peer, datagrams, route, now)
         return actions + self._talk.perform(peer, outputs, now) if outputs else actions
 

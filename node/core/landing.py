@@ -18,19 +18,19 @@ class Landing:
         """Runs as `transport_runs` has them; each is good until the next one."""
         if not self._buffer:
             self._buffer = bytearray(BUFFER)
-        begin, total = 0, 0
-        for i, datagram in enumerate(datagrams):
-            size = len(datagrams[begin])
-            ended = i > begin and (len(datagrams[i - 1]) < size or len(datagram) > size)
-            if ended or total + len(datagram) > LONGEST:
-                yield from self._land(datagrams[begin:i])
-                begin, total = i, 0
-            total += len(datagram)
-        if datagrams:
-            yield from self._land(datagrams[begin:])
+        sizes, begin = list(map(len, datagrams)), 0
+        while begin < len(sizes):
+            size, end = sizes[begin], begin + 1
+            most = min(len(sizes), begin + max(1, LONGEST // max(1, size)))
+            while end < most and sizes[end] == size:
+                end += 1
+            if end < most and sizes[end] < size:
+                end += 1
+            yield from self._land(datagrams[begin:end])
+            begin = end
 
     def _land(self, run: Sequence[bytes]) -> Iterator[tuple[int | None, Rows]]:
-        if not run or not run[0] or len(run[0]) > LONGEST:
+        if not run[0] or len(run[0]) > LONGEST:
             return
         joined = b"".join(run)
         self._buffer[: len(joined)] = joined

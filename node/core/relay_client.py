@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from itertools import groupby
 
 from node.core.relay_events import (
     FrameMessages,
@@ -142,13 +143,10 @@ class RelayClient:
         if self._bucket is not None:
             packets = self._within_rate(self._bucket, packets, now)
         parts: list[bytes] = []
-        size, header = -1, b""
-        for packet in packets:
-            if len(packet) != size:
-                size = len(packet)
-                header = derp.packet_header(derp.SEND_PACKET, peer.raw, size)
+        for size, run in groupby(packets, key=len):
             if size <= derp.MAX_PACKET:
-                parts += header, packet
+                header = derp.packet_header(derp.SEND_PACKET, peer.raw, size)
+                parts += header, header.join(run)
         return b"".join(parts)
 
     def note_preferred(self, on: bool) -> list[Output]:

@@ -43,9 +43,13 @@ class Rows:
         return memoryview(self.buffer)[self.start : self.stop]
 
     def datagrams(self) -> list[memoryview]:
-        view = memoryview(self.buffer)
-        ends = range(self.start, self.stop, self.size)
-        return [view[at : min(at + self.size, self.stop)] for at in ends]
+        view, size = self.data, self.size
+        return [view[at : at + size] for at in range(0, len(view), size)]
+
+    def copies(self) -> list[bytes]:
+        """The datagrams, to be kept."""
+        whole, size = bytes(self.data), self.size
+        return [whole[at : at + size] for at in range(0, len(whole), size)]
 
     def packet(self, i: int) -> memoryview:
         """The place of the plaintext in row `i`."""

@@ -75,8 +75,7 @@ class Traffic:
                 if index is not None:
                     self._carry(self._mesh.receive_rows(index, run, source, now))
                 else:
-                    datagrams = [bytes(each) for each in run.datagrams()]
-                    self._perform(self._mesh.receive_udp(datagrams, source, now))
+                    self._perform(self._mesh.receive_udp(run.copies(), source, now))
 
     def relayed(self, region: int, peer: NodePublic, packets: Sequence[bytes]) -> None:
         now, source = self._loop.now(), RelayPath(region, peer)
@@ -86,8 +85,7 @@ class Traffic:
             if index is not None:
                 self._carry(self._mesh.receive_rows(index, run, source, now))
             else:
-                datagrams = [bytes(each) for each in run.datagrams()]
-                self._perform(self._mesh.receive_relay(region, peer, datagrams, now))
+                self._perform(self._mesh.receive_relay(region, peer, run.copies(), now))
 
     def _carry(self, actions: Sequence[Action]) -> None:
         rest: list[Action] = []
