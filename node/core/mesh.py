@@ -38,6 +38,7 @@ from node.core.introductions import Introductions
 from node.core.limits import Limits
 from node.core.mesh_peer import MeshPeer
 from node.core.peer_relays import Inner, PeerRelays
+from node.core.relay_news import RelayNews
 from node.core.relays import Relays
 from node.core.roster import Roster
 from node.core.rows import Rows
@@ -48,9 +49,8 @@ from node.core.ways import PeerRelayed, Way
 from node.keys import DiscoPrivate, NodePrivate, NodePublic
 from node.netmap import Netmap
 from node.wire.classify import Kind, classify
-from node.wire.disco import looks_like_disco, parse_packet
+from node.wire.disco import looks_like_disco
 from node.wire.endpoint import Endpoint
-from node.wire.malformed import Malformed
 from node.wire.wireguard import TRANSPORT
 
 
@@ -75,8 +75,6 @@ class Mesh:
         self.surroundings = Surroundings(random)
         self._by_relay = ByRelay(self.relays)
         self._talk = DiscoTalk(self.public, disco, random, self.surroundings, self._by_relay)
-        self._announced_home: int | None = None
-        self._why_lost: dict[int, str] = {}  # relays that are down, as last told
         self._activity = Activity(self.surroundings)
         self.asks = self._talk.asks
         self.disco_key = self._talk.box.public
@@ -85,19 +83,16 @@ class Mesh:
         self.peer_relays = PeerRelays(self.roster, self._talk, random, self._meet)
         self._talk.about_peer_relays = self.peer_relays.receive_relayed
         self._introductions = Introductions(self.device, self.roster, self._talk, self._courier)
+        device, relays, peer_relays = self.device, self.relays, self.peer_relays
+        self._timed = (device, relays, self.surroundings, self.asks, peer_relays, self._activity)
+        traffic, talk = self._courier.traffic, self._talk
+        self._counting = (device, relays, talk, self._introductions, peer_relays, traffic)
+        self._relay_news = RelayNews(relays, self._by_relay, self.roster, talk, self.surroundings)
 
     @property
     def deadline(self) -> float | None:
-        owners = (
-            self.device,
-            self.relays,
-            self.surroundings,
-            self.asks,
-            self.peer_relays,
-            self._activity,
-        )
         paths = (peer.paths.deadline for peer in self.roster)
-        times = chain((owner.deadline for owner in owners), paths)
+        times = chain((each.deadline for each in self._timed), paths)
         return min((time for time in times if time is not None), default=None)
 
     # --- the netmap and the machine ---
@@ -220,21 +215,10 @@ class Mesh:
     # --- relays ---
 
     def relay_connected(self, region: int, now: float, server: str = "") -> list[Action]:
-        fields = {"region": self._by_relay.code(region), "server": server}
-        if self._why_lost.pop(region, None) is not None:
-            self.surroundings.doubt(now)  # what broke it may have been our NAT
-        if region == self.relays.home:
-            self._announced_home = None  # also after a short loss, as the relay told them we went
-        actions = self.relays.connected(region, now)
-        return [Event("relay_connected", fields), *actions, *self._announce_home(now)]
+        return self._relay_news.connected(region, server, now)
 
     def relay_lost(self, region: int, why: str, now: float, *, retry: bool = True) -> list[Action]:
-        actions: list[Action] = []
-        if self._why_lost.get(region) != why:  # each attempt in vain is no news
-            self._why_lost[region] = why
-            event = Event("relay_lost", {"region": self._by_relay.code(region), "why": why})
-            actions.append(event)
-        return [*actions, *self.relays.lost(region, now, retry), *self._announce_home(now)]
+        return self._relay_news.lost(region, why, retry, now)
 
     def udp_failed(self, to: Endpoint, now: float) -> list[Action]:
         """The system has no way to that endpoint."""
@@ -255,22 +239,6 @@ class Mesh:
         if peer is not None:
             self._by_relay.peer_gone(peer, region, now)
 
-    def _announce_home(self, now: float) -> list[Action]:
-        """A peer that hears us by way of a relay knows that we are to be found there."""
-        home = self.relays.home
-        if home == self._announced_home or home is None or not self.relays.is_up(home):
-            return []
-        self._announced_home = home
-        return self._call_peers(now)
-
-    def _call_peers(self, now: float) -> list[Action]:
-        return [
-            action
-            for peer in self.roster
-            if peer.cares(now)
-            for action in self._talk.call(peer, now)
-        ]
-
     # --- people and time ---
 
     def ping(self, ask: int, key: NodePublic, now: float) -> list[Action]:
@@ -284,19 +252,11 @@ class Mesh:
 
     @property
     def all_counters(self) -> Counter[str]:
-        owners = (
-            self.device,
-            self.relays,
-            self._talk,
-            self._introductions,
-            self.peer_relays,
-            self._courier.traffic,
-        )
-        return sum((owner.counters for owner in owners), self.counters.copy())
+        return sum((each.counters for each in self._counting), self.counters.copy())
 
     def tick(self, now: float) -> list[Action]:
         actions = self._perform(self.device.tick(now), None, now)
-        actions += [*self.relays.tick(now), *self._announce_home(now)]
+        actions += [*self.relays.tick(now), *self._relay_news.announce_home(now)]
         actions += self.peer_relays.tick(now)
         for peer in self.roster:
             due = peer.paths.deadline
@@ -389,7 +349,7 @@ class Mesh:
         return self._perform(self.device.receive(datagrams, way, now), way, now)
 
     def _receive_disco(self, packet: bytes, source: Way, now: float) -> list[Action]:
-        peer = self._sender(packet)
+        peer = self.roster.sender_of(packet)
         if peer is None:
             self.counters["disco_unknown"] += 1
             return []
@@ -398,19 +358,13 @@ class Mesh:
     def _receive_relayed_disco(
         self, peer: MeshPeer, packet: bytes, region: int, now: float
     ) -> list[Action]:
-        sender = self._sender(packet)
+        sender = self.roster.sender_of(packet)
         if sender not in (None, peer):
             self.counters["disco_refused"] += 1
             return []
         actions = self._talk.receive_relay(peer, packet, region, now) if sender else None
         # One of us holds an old disco key of the other: a handshake makes both tell theirs again.
         return self._repair(peer, now, renew=True) if actions is None else actions
-
-    def _sender(self, packet: bytes) -> MeshPeer | None:
-        try:
-            return self.roster.by_disco(parse_packet(packet)[0])
-        except Malformed:
-            return None
 
     def _meet(self, peer: MeshPeer, now: float) -> list[Action]:
         """So that each of us knows the other's disco key."""
@@ -428,9 +382,12 @@ class Mesh:
         for each in news:
             match each:
                 case EndpointsChanged(_, is_news):
-                    actions += self._call_peers(now) if is_news else []
+                    actions += self._relay_news.call_peers(now) if is_news else []
                 case RegionsRanked(best_first):
-                    actions += [*self.relays.prefer(best_first, now), *self._announce_home(now)]
+                    actions += [
+                        *self.relays.prefer(best_first, now),
+                        *self._relay_news.announce_home(now),
+                    ]
                 case _:
                     actions.append(each)
         return actions

@@ -15,7 +15,7 @@ from node.core.mesh_peer import MeshPeer
 from node.core.paths import Paths
 from node.keys import DiscoPublic, NodePublic
 from node.netmap import Netmap, Peer
-from node.wire.disco import NONCE_SIZE, CallMeMaybe
+from node.wire.disco import NONCE_SIZE, CallMeMaybe, parse_packet
 from node.wire.malformed import Malformed
 
 
@@ -40,6 +40,13 @@ class Roster:
 
     def by_disco(self, key: DiscoPublic) -> MeshPeer | None:
         return self._by_disco.get(key)
+
+    def sender_of(self, packet: bytes) -> MeshPeer | None:
+        """Of a disco packet, by the key that it names."""
+        try:
+            return self.by_disco(parse_packet(packet)[0])
+        except Malformed:
+            return None
 
     def find(self, word: str) -> MeshPeer | None:
         """By name, by an overlay address or by node key, as a person types it."""
