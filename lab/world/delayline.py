@@ -172,8 +172,10 @@ class DelayLine:
 def _hurry() -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/timerslack_ns").write_text("1")
+    # Before everybody else: on a machine with ten times too much to do, a packet that waits for 10 ms is
+    # 0.5 ms late so, and 3 ms with the best of the ordinary priorities. Root alone may.
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     gc.disable()  # nothing here makes cycles
 
 
