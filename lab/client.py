@@ -178,9 +178,14 @@ class Lab:
                     return
         raise NoPath(f"{a} has no {kind} path to {b} after {within:g} s; it is: {now}")
 
-    def wait_for_event(self, wanted: dict[str, Any], within: float) -> dict[str, Any]:
-        """The first event with these fields, of those that were and those to come; or NoEvent."""
-        found = watching.first(self.folder, wanted, within)
+    def wait_for_event(
+        self, wanted: dict[str, Any], within: float, since: float = 0.0
+    ) -> dict[str, Any]:
+        """The first event with these fields, of those that were and those to come; or NoEvent.
+
+        `since`: older ones do not count; a time as the events have it (`at`).
+        """
+        found = watching.first(self.folder, wanted, within, since)
         if found is None:
             raise NoEvent(f"{self.name} had no event {json.dumps(wanted)} within {within:g} s")
         return found

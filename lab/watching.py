@@ -55,10 +55,10 @@ def _wait_for_ring(bell: socket.socket, until: float | None) -> bool:
         return False
 
 
-def first(folder: Path, wanted: Event, within: float) -> Event | None:
-    """The first event that has all of these fields, of those that were and those to come."""
+def first(folder: Path, wanted: Event, within: float, since: float = 0.0) -> Event | None:
+    """The first event that has all of these fields, of those that were since then and those to come."""
     for event in follow(folder, within):
-        if all(event.get(key) == value for key, value in wanted.items()):
+        if event["at"] >= since and wanted.items() <= event.items():
             return event
     return None
 

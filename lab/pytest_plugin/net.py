@@ -105,10 +105,13 @@ class Net:
         return Node(self.lab, name, overlay[0].partition("/")[0])
 
     def wait_for_event(
-        self, host: str, event: str, within: float = 10, **fields: Any
+        self, host: str, event: str, within: float = 10, since: float = 0.0, **fields: Any
     ) -> dict[str, Any]:
-        """The first event of `host` with these fields, of those that were and those to come; or NoEvent."""
-        return self.lab.wait_for_event({"host": host, "event": event, **fields}, within)
+        """The first event of `host` with these fields, of those that were and those to come; or NoEvent.
+
+        `since`: older ones do not count; a time as the events have it (`at`).
+        """
+        return self.lab.wait_for_event({"host": host, "event": event, **fields}, within, since)
 
     def events(self, host: str | None = None, event: str | None = None) -> list[dict[str, Any]]:
         """What has happened up to now, oldest first."""
