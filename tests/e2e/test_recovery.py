@@ -1,0 +1,391 @@
+"""The path after something went wrong, or right: on the relay in time, and direct again once it can be.
+
+Each test has a stream of pings on its way while the thing happens, the lab's own proof that it happened, and
+looks at both: what the nodes said, and what the pings saw. Bounds are for a machine with much else to do;
+the figures to reach are the data path's own tests'.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
+
+BEAT = 0.02  # seconds between pings
+NOTICED = 2.0  # seconds for a dead direct path; it is below 1 where nothing else is going on
+AGAIN = 6.0  # seconds where the connection to the relay has to be made again, or a handshake
+BACK = 15.0  # seconds until a path that can be direct again is
+RANDOM_PORTS = '{ preset = "port-restricted-cone", ports = "random" }'
+
+
+def direct_pair(lab: StartLab, topology: str = "nat-pair", **how: Any) -> tuple[Net, Node, Node]:
+    net = lab(topology, **how)
+    a, b = net.node("node-a"), net.node("node-b")
+    a.ping(b)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
+    return net, a, b
+
+
+def relayed_pair(lab: StartLab) -> tuple[Net, Node, Node]:
+    net = lab("hard-pair")
+    a, b = net.node("node-a"), net.node("node-b")
+    a.ping(b)
+    a.wait_for_path(b, "relay", within=BACK)
+    return net, a, b
+
+
+def silence(echoes: Echoes) -> float:
+    """Seconds between two echoes that were answered, at the longest."""
+    answered = [sent for sent, times in zip(echoes.sent, echoes.received, strict=True) if times]
+    ends = [echoes.sent[0], *answered, echoes.sent[-1]]
+    return max(later - earlier for earlier, later in pairwise(ends))
+
+
+def reaches(one: Node, other: Node, tries: int = 8) -> None:
+    """Not with the first packet, perhaps: what is sent in a session that the other has forgotten is lost."""
+    for left in reversed(range(tries)):
+        try:
+            one.ping(other, patience=1)
+        except NoReply:
+            if not left:
+                raise
+        else:
+            return
+
+
+def lost_after(echoes: Echoes, at: float) -> int:
+    return sum(
+        not times for sent, times in zip(echoes.sent, echoes.received, strict=True) if sent > at
+    )
+
+
+def at_last(net: Net, event: str, **fields: Any) -> float:
+    """When it happened, last."""
+    known = [e for e in net.events(event=event) if fields.items() <= e.items()]
+    at: float = known[-1]["at"]
+    return at
+
+
+def moved(node: Node, other: Node, since: float) -> list[str]:
+    """The kinds of path from a time on."""
+    return [event["kind"] for event in node.path_events(other) if event["at"] > since]
+
+
+def via(node: Node, other: Node) -> str:
+    """The endpoint or relay in use."""
+    return str(node.path_events(other)[-1]["via"])
+
+
+# --- the direct way is cut
+
+
+@pytest.mark.parametrize("cut", [("node-a", "node-b"), ("node-a",), ("node-b",)])
+def test_a_direct_path_that_is_cut_goes_back_to_the_relay_and_returns(
+    lab: StartLab, cut: tuple[str, ...]
+) -> None:
+    """Both ways, only what node-a sends, only what it is sent (scenarios 52 and 55)."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=400, interval=BEAT)
+    one, other = (cut[0], "node-b" if cut[0] == "node-a" else "node-a")
+
+    net.cut(one, other, one_way=len(cut) == 1)
+    a.wait_for_path(b, "relay", within=5)
+    was_cut, fell = at_last(net, "cut"), a.path_events(b)[-1]["at"]
+    dropped = net.restore("node-a", "node-b")
+    a.wait_for_path(b, "direct", within=BACK)
+    echoes = stream.finish()
+
+    assert dropped > 0  # it was on the way that was cut
+    assert fell - was_cut < NOTICED
+    assert silence(echoes) < NOTICED
+    assert moved(a, b, was_cut) == ["relay", "direct"]
+    assert lost_after(echoes, at_last(net, "restore")) == 0
+    net.prove_direct(a, b)
+
+
+def test_a_cut_of_a_blink_is_no_reason_to_leave(lab: StartLab) -> None:
+    """Scenario 54: less than it takes to be sure."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=100, interval=BEAT)
+
+    net.cut("node-a", "node-b")
+    assert net.restore("node-a", "node-b") >= 0
+    echoes = stream.finish()
+
+    assert silence(echoes) < NOTICED
+    assert a.path_history(b) == ["relay", "direct"]
+
+
+# --- the NAT changes
+
+
+def test_a_rebooted_nat_that_keeps_ports_is_hardly_felt(lab: StartLab) -> None:
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=200, interval=BEAT)
+
+    forgotten = net.flush_nat("home-a")
+    echoes = stream.finish()
+
+    assert forgotten > 0
+    assert silence(echoes) < NOTICED
+    assert via(b, a) == "203.0.113.10:41641"
+    net.prove_direct(a, b)
+
+
+def test_a_rebooted_nat_that_gives_other_ports_costs_one_more_search(lab: StartLab) -> None:
+    """Scenario 64: what node-b knows of node-a leads nowhere any more."""
+    net, a, b = direct_pair(lab, nat={"home-a": RANDOM_PORTS})
+    before = via(b, a)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    forgotten = net.flush_nat("home-a")
+    b.wait_for_path(a, "relay", within=5)
+    b.wait_for_path(a, "direct", within=BACK)
+    echoes = stream.finish()
+
+    assert forgotten > 0
+    assert via(b, a) != before
+    assert silence(echoes) < AGAIN
+    net.prove_direct(a, b)
+
+
+def test_a_nat_that_becomes_easy_lets_the_path_become_direct(lab: StartLab) -> None:
+    """Scenario 59."""
+    net, a, b = relayed_pair(lab)
+    net.prove_relayed(a, b)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    net.set_nat("home-a", "full-cone")
+    a.wait_for_path(b, "direct", within=BACK)
+    echoes = stream.finish()
+
+    assert silence(echoes) < AGAIN
+    net.prove_direct(a, b)
+
+
+def test_nats_that_become_hard_send_the_path_back_to_the_relay(lab: StartLab) -> None:
+    """Scenario 64: the type changes."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=300, interval=BEAT)
+
+    net.set_nat("home-a", "symmetric")
+    net.set_nat("home-b", "symmetric")
+    a.wait_for_path(b, "relay", within=5)
+    echoes = stream.finish()
+
+    assert silence(echoes) < AGAIN
+    net.prove_relayed(a, b)
+    assert a.path(b) == "relay"
+
+
+def test_a_new_address_of_the_nat_is_found(lab: StartLab) -> None:
+    """Scenarios 63 and 64: as when a provider gives another address at night."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    net.set_wan("home-a", "203.0.113.99")
+    net.wait_for_event("node-b", "path", within=BACK, kind="direct", via="203.0.113.99:41641")
+    a.wait_for_path(b, "direct", within=BACK)
+    echoes = stream.finish()
+
+    assert silence(echoes) < AGAIN
+    net.prove_direct(a, b)
+
+
+# --- the host moves
+
+
+def test_a_host_that_moves_to_the_others_home_talks_in_the_lan(lab: StartLab) -> None:
+    """Scenario 58."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    net.move("node-a", "home-b")
+    net.wait_for_event("node-a", "path", within=BACK, kind="direct", via="192.168.2.10:41641")
+    echoes = stream.finish()
+
+    assert silence(echoes) < AGAIN
+    net.prove_direct(a, b)
+
+
+def test_a_host_that_moves_behind_another_nat_is_found_there(lab: StartLab) -> None:
+    net, a, b = direct_pair(lab, "double-nat")
+    stream = a.stream(b, count=400, interval=BEAT)
+    elsewhere = "carrier-b"
+
+    net.move("node-a", elsewhere)
+    moved_at = at_last(net, "move")
+    echoes = stream.finish()
+    a.wait_for_path(b, "direct", within=BACK)
+
+    assert net.events(event="move")[0]["now"] == elsewhere
+    assert [e for e in a.path_events(b) if e["at"] > moved_at][-1]["kind"] == "direct"
+    assert silence(echoes) < AGAIN
+    net.prove_direct(a, b)
+
+
+# --- the cable
+
+
+@pytest.mark.parametrize("whose", ["node-a", "home-b"])
+def test_an_unplugged_cable_is_back_when_it_is(lab: StartLab, whose: str) -> None:
+    """Scenario 61, on a direct path; the host's own, and its router's far away."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    net.unplug(whose)
+    with pytest.raises(NoReply):  # it is out
+        a.ping(b, patience=2)
+    net.plug(whose)
+    plugged = at_last(net, "link", up=True)
+    echoes = stream.finish()
+
+    first = next(times[0] for times in echoes.received if times and times[0] > plugged)
+    assert first - plugged < AGAIN
+    a.wait_for_path(b, "direct", within=BACK)
+
+
+@pytest.mark.parametrize("whose", ["node-a", "node-b"])
+def test_an_outage_on_the_relay_path_ends_when_the_cable_is_back(lab: StartLab, whose: str) -> None:
+    """Scenario 43."""
+    net, a, b = relayed_pair(lab)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    net.unplug(whose)
+    with pytest.raises(NoReply):
+        a.ping(b, patience=4)
+    net.plug(whose)
+    plugged = at_last(net, "link", up=True)
+    echoes = stream.finish()
+
+    first = next(times[0] for times in echoes.received if times and times[0] > plugged)
+    assert first - plugged < AGAIN
+
+
+def test_quick_flaps_end_in_a_path(lab: StartLab) -> None:
+    """Scenario 62."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=300, interval=BEAT)
+
+    for _ in range(5):
+        net.unplug("node-a")
+        net.plug("node-a")
+    echoes = stream.finish()
+
+    assert len([e for e in net.events("node-a", "link") if e["up"] is False]) == 5
+    assert echoes.received[-1] != []
+    a.wait_for_path(b, "direct", within=BACK)
+    net.prove_direct(a, b)
+
+
+# --- the daemon
+
+
+@pytest.mark.parametrize("action", ["kill", "stop"])
+def test_a_node_that_ends_and_starts_again_is_the_same_one(lab: StartLab, action: str) -> None:
+    """Scenario 86: the same key, and everything else new."""
+    net, a, b = direct_pair(lab)
+
+    net.daemon("node-b", action)
+    with pytest.raises(NoReply):
+        a.ping(b, patience=1)
+    net.daemon("node-b", "start")
+
+    reaches(a, b)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
+    net.prove_direct(a, b)
+
+
+def test_a_restart_in_the_middle_of_a_stream(lab: StartLab) -> None:
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=400, interval=BEAT)
+
+    net.daemon("node-b", "restart")
+    echoes = stream.finish()
+
+    assert echoes.received[-1] != []
+    assert silence(echoes) < AGAIN + NOTICED
+    a.wait_for_path(b, "direct", within=BACK)
+
+
+def test_both_nodes_restarted_at_once_find_each_other(lab: StartLab) -> None:
+    net, a, b = direct_pair(lab)
+
+    for host in ("node-a", "node-b"):
+        net.daemon(host, "kill")
+    for host in ("node-a", "node-b"):
+        net.daemon(host, "start")
+
+    reaches(a, b)
+    reaches(b, a)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
+    net.prove_direct(a, b)
+
+
+def test_a_frozen_node_goes_on_when_it_thaws(lab: StartLab) -> None:
+    """Scenario 69: asleep for longer than a path is trusted, and awake without a stampede."""
+    net, a, b = direct_pair(lab)
+
+    net.daemon("node-b", "freeze")
+    with pytest.raises(NoReply):
+        a.ping(b, patience=7)
+    net.daemon("node-b", "thaw")
+    thawed = at_last(net, "daemon", state="ready")
+    reaches(a, b)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
+
+    after = [e["event"] for e in net.events("node-b") if e["at"] > thawed]
+    assert after.count("handshake") <= 2
+    net.prove_direct(a, b)
+
+
+# --- the relay
+
+
+@pytest.mark.parametrize("action", ["restart", "kill"])
+def test_a_relay_that_comes_back_carries_on(lab: StartLab, action: str) -> None:
+    """Scenarios 40 and 42: the relay is all there is."""
+    net, a, b = relayed_pair(lab)
+    stream = a.stream(b, count=500, interval=BEAT)
+
+    net.daemon("nyc", action)
+    if action == "kill":
+        with pytest.raises(NoReply):
+            a.ping(b, patience=1)
+        net.daemon("nyc", "start")
+    ready = at_last(net, "daemon", host="nyc", state="ready")
+    echoes = stream.finish()
+
+    lost = [e["host"] for e in net.events(event="relay_lost")]
+    assert {"node-a", "node-b"} <= set(lost)
+    first = next(times[0] for times in echoes.received if times and times[0] > ready)
+    assert first - ready < AGAIN
+    assert echoes.received[-1] != []
+
+
+def test_without_any_relay_a_direct_path_goes_on(lab: StartLab) -> None:
+    """Scenario 41."""
+    net, a, b = direct_pair(lab)
+    stream = a.stream(b, count=250, interval=BEAT)
+
+    net.daemon("nyc", "kill")
+    echoes = stream.finish()
+
+    assert echoes.lost == 0
+    assert net.events("node-a", "relay_lost") != []
+    assert a.path(b) == "direct"
+
+    net.daemon("nyc", "start")
+    ready = at_last(net, "daemon", host="nyc", state="ready")
+    for host in ("node-a", "node-b"):
+        net.wait_for_event(host, "relay_connected", within=BACK, since=ready)
+    net.cut("node-a", "node-b")
+    reaches(a, b)  # over the relay that is back
+    assert at_last(net, "path", host="node-a", kind="relay") > ready
