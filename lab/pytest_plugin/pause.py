@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -21,9 +21,7 @@ CHOSEN_STATE = "PUNCHLAB_STATE"
 
 
 def pause(item: pytest.Item, labs: Sequence[Lab]) -> None:
-    capture = item.config.pluginmanager.getplugin("capturemanager")
-    shown = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
-    with shown:
+    with _uncaptured(item.config):
         has_terminal = os.isatty(0) and "PYTEST_XDIST_WORKER" not in os.environ
         # A test process of xdist speaks with its parent on stdout.
         print(words(item.nodeid, labs, has_terminal), file=sys.__stderr__, flush=True)
@@ -33,6 +31,20 @@ def pause(item: pytest.Item, labs: Sequence[Lab]) -> None:
             else:
                 for lab in labs:
                     _wait_for_end(lab)
+
+
+@contextlib.contextmanager
+def _uncaptured(config: pytest.Config) -> Iterator[None]:
+    """With the terminal on all three of stdin, stdout and stderr, as pytest found them."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    capture.suspend(in_=True)
+    try:
+        yield
+    finally:
+        capture.resume()
 
 
 def words(test: str, labs: Sequence[Lab], has_terminal: bool) -> str:

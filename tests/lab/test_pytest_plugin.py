@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import select
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -131,6 +133,26 @@ def test_a_lab_that_is_kept_waits_until_somebody_takes_it_down(
         assert running.wait(30) == 1
 
 
+def test_on_a_terminal_a_lab_that_is_kept_is_a_shell(project: Path) -> None:
+    (project / "test_it.py").write_text(HEAD + FAILS)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        pytest_argv("--lab-keep"),
+        cwd=project,
+        env=environment(project) | {"SHELL": "/bin/sh"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as running:
+        os.close(theirs)
+        with open(ours, "r+b", buffering=0) as terminal:
+            said_until(terminal, b"`exit` goes on.")
+            terminal.write(b"ls /run/netns; exit\n")
+            assert b"alice" in said_until(terminal, b"1 failed")
+        assert running.wait(30) == 1
+    assert list((project / "labs").iterdir()) == []
+
+
 def test_tests_run_side_by_side(run: Run) -> None:
     text = (
         "@pytest.mark.parametrize('n', range(4))\n"
@@ -205,3 +227,17 @@ def last_line(process: subprocess.Popen[bytes], start: str) -> str:
         seen.append(process.stderr.readline().decode())
         assert seen[-1], seen
     return seen[-1]
+
+
+def said_until(terminal: BinaryIO, words: bytes) -> bytes:
+    """What was written there, up to these words."""
+    seen = b""
+    while words not in seen:
+        assert select.select([terminal], [], [], 60)[0], seen
+        try:
+            chunk = terminal.read(4096)
+        except OSError:  # nobody is left at the other end
+            chunk = b""
+        assert chunk, seen
+        seen += chunk
+    return seen
