@@ -9,7 +9,8 @@ import pytest
 
 from lab.client import Lab
 from lab.errors import BadRequest
-from lab.judge.measured import Disagreement, compare
+from lab.judge.judged import judge
+from lab.judge.measured import Disagreement
 from lab.judge.probe import probe
 from lab.model.layout import plan_of
 from lab.model.network import Router
@@ -58,7 +59,7 @@ def test_a_router_with_nobody_behind_it_is_not_judged(up: Up) -> None:
 
 
 def disagreements(lab: Lab, router: Router) -> list[Disagreement]:
-    return compare(router.nat, probe(lab, router.name), max(1, len(router.addresses)))
+    return list(judge(lab, router).disagreements)
 
 
 def links(lab: Lab) -> list[str]:

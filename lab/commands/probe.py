@@ -1,0 +1,42 @@
+"""What routers really do, beside what they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from lab.commands.command import command, say, show
+
+
+@command(
+    "name",
+    help={
+        "name": "the lab's name",
+        "router": "this one only",
+        "timers": "also watch mappings die, for so many seconds",
+        "json": "one JSON document",
+    },
+)
+def probe(c: Any, name: str, router: str = "", timers: float = 0.0, json: bool = False) -> None:
+    """Measure routers from both sides and compare with their words; exit 1 if one is not what it is called.
+
+    Example: invoke lab.probe double-nat --router home-a
+    """
+    from lab import client
+    from lab.judge.judged import judge
+    from lab.view import probed
+
+    lab = client.Lab.attach(name)
+    routers = lab.topology().routers
+    if router:
+        routers = tuple(each for each in routers if each.name == router)
+        if not routers:
+            raise Exit(f"{name} has no router {router}; lab.status {name} shows what it has", 2)
+    judged = []
+    for each in routers:
+        say(f"measuring {each.name}")
+        judged.append(judge(lab, each, timers or None).told())
+    show(judged) if json else print(probed.table(judged))
+    if any(one["disagreements"] for one in judged):
+        raise Exit(code=1)
