@@ -6,8 +6,8 @@ from lab.world.daemons.contract import Daemon, Event
 
 GREETER = """
 echo 'greeter: my words are not JSON'
+echo started >&2
 echo greeting bob
-echo ready >&2
 exec sleep 1000
 """
 

@@ -140,7 +140,7 @@ def test_a_class_of_somebody_else_is_a_daemon_like_ours(up: Up) -> None:
 
     [greeted] = [event for event in lab.events() if event["event"] == "greeted"]
     assert (greeted["host"], greeted["whom"]) == (A, "bob")
-    assert list(lab.logs(A)) == [(A, "ready")]
+    assert list(lab.logs(A)) == [(A, "started")]
 
 
 @pytest.mark.parametrize(
