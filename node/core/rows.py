@@ -84,6 +84,9 @@ def kept(rows: Rows) -> Rows:
 def transport_runs(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
     """Runs of transport data for one receiver index; None for a run of anything else."""
     count = rows.count
+    if count == 1:
+        yield _receiver(rows), rows
+        return
     index = _receiver(rows.part(0, 1))
     if index is not None and rows.last >= OVERHEAD and _is_uniform(rows, count):
         yield index, rows
