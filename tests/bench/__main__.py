@@ -10,7 +10,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("bringup", "relay", "simulate", "tunnel")
+NAMES = ("bringup", "relay", "simulate", "tunnel", "lossy")
 
 
 def main() -> None:
