@@ -226,8 +226,8 @@ class Supervisor:
             self._hear(process, pipe)  # its last words
         assert process.popen is not None
         process.popen.returncode = status  # we took it, so nobody else can
+        self._record.forget_paths(process.host)  # first: who waits for the end, finds it complete
         self._tell(process, "exited", status=status)
-        self._record.forget_paths(process.host)
         if self.on_failure is not None:
             self.on_failure(BuildFailed(*_obituary(process, status)))
         elif process.restart_wanted:
