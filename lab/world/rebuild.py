@@ -49,13 +49,19 @@ class Rebuild:
             if old.rules != new.rules or new.name in fresh:
                 net = self._world.namespaces[new.name].fd
                 self._loader.replace(new.name, net, old.rules, new.rules)
-        for old_wire, new_wire in zip(before.wires, after.wires, strict=True):
-            if old_wire.b != new_wire.b and new_wire.b not in self._world.indexes:
-                self._move(after, old_wire, new_wire)
+        moved = [
+            (old, new)
+            for old, new in zip(before.wires, after.wires, strict=True)
+            if old.b != new.b and new.b not in self._world.indexes
+        ]
+        for old_wire, new_wire in moved:
+            self._move(after, old_wire, new_wire)
         for old, new in pairs:
             self._readdress(old, new)
             self._switch(old, new)
             self._rename(old, new)
+        for _, wire in moved:
+            self._wait(wire, running=True)
         self._world.plan = after
 
     def _move(self, after: Plan, old: Wire, new: Wire) -> None:
@@ -63,7 +69,9 @@ class Rebuild:
         world, (machine, name) = self._world, new.b
         there = world.namespaces[machine]
         index = 1 + max(n for (owner, _), n in world.indexes.items() if owner == machine)
-        self._pull(old)
+        lower = links.link(*old.b, world.indexes[old.b], up=False)
+        world.namespaces[old.b[0]].rtnetlink.send([lower])
+        self._wait(old, running=False)
         world.namespaces[old.b[0]].rtnetlink.send(
             [links.move(*old.b, world.indexes[old.b], machine, there.fd, index)]
         )
@@ -73,13 +81,15 @@ class Rebuild:
         interface = next(i for i in after.machine(machine).interfaces if i.name == name)
         there.rtnetlink.send(list(interface_requests(world, machine, interface, new.quality.mtu)))
 
-    def _pull(self, wire: Wire) -> None:
-        """Until the kernel has told the near end: a carrier that is back before that was never gone."""
-        namespace = self._world.namespaces[wire.b[0]]
-        namespace.rtnetlink.send([links.link(*wire.b, self._world.indexes[wire.b], up=False)])
+    def _wait(self, wire: Wire, running: bool) -> None:
+        """Until the near end knows.
+
+        A carrier that is back before the kernel told of its loss was never gone; and as long as it has
+        not told of the carrier, what the near end sends is lost.
+        """
         net, until = self._world.namespaces[wire.a[0]].fd, time.monotonic() + _TOLD_WITHIN
-        running = partial(_is_running, wire.a[1])
-        while self._world.visitor.inside(net, running) and time.monotonic() < until:
+        is_running = partial(_is_running, wire.a[1])
+        while self._world.visitor.inside(net, is_running) != running and time.monotonic() < until:
             time.sleep(_LOOK_AGAIN)
 
     def _readdress(self, old: Machine, new: Machine) -> None:
