@@ -196,7 +196,7 @@ class Supervisor:
 
     def _read_events(self, process: Process, data: bytes, lines: list[str]) -> None:
         daemon = process.daemon
-        words = []
+        words: list[str] = []
         for line in lines:
             event = daemon.event(line)
             if event is not None:
@@ -204,6 +204,10 @@ class Supervisor:
             elif daemon.is_plain:
                 words.append(f"{line}\n")
             if process.state == "starting" and daemon.says_ready(line, event):
+                process.log.write(
+                    "".join(words).encode()
+                )  # who waits for it may look there at once
+                words.clear()
                 self._tell(process, "ready")
         process.log.write("".join(words).encode())
 
