@@ -69,6 +69,13 @@ def link(
     return Request(body, _NEW_LINK, 0, f"{machine}: setting {name}{state}")
 
 
+def hardware_address(machine: str, name: str, index: int, mac: bytes) -> Request:
+    """A bridge whose address was set keeps it; else it has the lowest of its ports'."""
+    text = mac.hex(":")
+    body = _encoded(ifinfmsg(), [("IFLA_ADDRESS", text)], index=index)
+    return Request(body, _NEW_LINK, 0, f"{machine}: the hardware address of {name}")
+
+
 def move(machine: str, name: str, index: int, to: str, namespace: int, new_index: int) -> Request:
     """The interface leaves for another namespace, down and without addresses, under a number chosen there."""
     attributes = [("IFLA_NET_NS_FD", namespace), ("IFLA_NEW_IFINDEX", new_index)]
