@@ -204,6 +204,27 @@ def test_a_slow_relay_costs_the_oldest_packets_and_never_the_connection(
     client.connection.close()
 
 
+@pytest.mark.parametrize("batch", [33, 39, 45, 180])
+def test_a_batch_that_has_to_wait_half_way_costs_packets_and_never_the_connection(
+    relay: RunningRelay, authority: Authority, loop: Loop, batch: int
+) -> None:
+    """Many frames in one write: TLS may have sent some records of it when it says "later"."""
+    client = Client(loop, relay.node(), authority.ca)
+    client.wait_for(RelayUp)
+    sends, last = 0, bytes(4)
+    relay.process.send_signal(signal.SIGSTOP)
+    while client.connection.outbox.drops is None:
+        last = sends.to_bytes(4, "big")
+        client.connection.send_packets(client.public, [last + bytes(1400)] * batch)
+        sends += 1
+    relay.process.send_signal(signal.SIGCONT)
+    received: list[bytes] = []
+    while received[-32:] != [last] * 32:
+        received += [p[:4] for p in client.wait_for(PacketsReceived).packets]
+    assert received == sorted(received)
+    client.connection.close()
+
+
 def test_the_hosts_file() -> None:
     text = "127.0.0.1 localhost\n198.51.100.1 nyc.derp.example nyc # a relay\n::1 NYC\nbad nyc\n"
     assert in_hosts_file("nyc", text) == ["198.51.100.1", "::1"]
