@@ -45,7 +45,8 @@ class ByRelay:
 
     def _chosen(self, peer: MeshPeer, now: float) -> list[int]:
         home, heard = peer.config.home_region, peer.heard_region
-        if heard not in (None, home, self._relays.home) and self._relays.is_up(heard):
+        known = (None, home, *self._relays.homes)
+        if heard not in known and self._relays.is_up(heard):
             return [heard]  # it would rather have met us at our home, or been met at its own
         if not self._is_gone(peer, home, now) and not self._relays.is_failing(home, now):
             return [home]

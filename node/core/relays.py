@@ -250,9 +250,14 @@ class Relays:
                 return times
         return []
 
+    @property
+    def homes(self) -> tuple[int | None, int | None]:
+        """Ours now, and the one at which the netmap tells others to look for us."""
+        return (self.home, self._listed)
+
     def _is_kept(self, relay: _Relay) -> bool:
         """The home, the one that shall be home again, and where strangers look for us."""
-        return relay.region in (self.home, self._listed) or self._order[:1] == [relay.region]
+        return relay.region in self.homes or self._order[:1] == [relay.region]
 
     def _wanted(self, relay: _Relay, now: float) -> bool:
         return self._is_kept(relay) or bool(relay.queue) or now < relay.used + IDLE_CLOSE
@@ -274,7 +279,7 @@ class Relays:
 
     def _keep(self, now: float) -> list[Action]:
         actions: list[Action] = []
-        for region in dict.fromkeys((self.home, self._listed)):
+        for region in dict.fromkeys(self.homes):
             relay = self._relays.get(region) if region is not None else None
             if relay is not None and isinstance(relay.state, Idle):
                 actions += self._dial(relay, now)
