@@ -26,11 +26,11 @@ WINGS = ("node", "lab", "e2e", "interop")
     help={
         "only": "node, lab, e2e or interop: one wing of the tests",
         "keyword": "pytest's -k: only the tests whose names match",
-        "workers": "test processes side by side; 0 runs them in this one",
+        "workers": "test processes side by side, two a core as most of them wait; 0 runs them in this one",
     }
 )
 def test(
-    c: Any, only: str = "", keyword: str = "", workers: int = min(4, os.cpu_count() or 1)
+    c: Any, only: str = "", keyword: str = "", workers: int = 2 * (os.cpu_count() or 1)
 ) -> None:
     """Run the tests, all of them for real.
 
