@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from node.core.actions import Action, RelayPath, SendRows, SendUdp
 from node.core.by_relay import ByRelay
 from node.core.device_outputs import Source
 from node.core.disco_talk import DiscoTalk
 from node.core.mesh_peer import MeshPeer
-from node.core.path_outputs import Route, way_of
+from node.core.path_outputs import Direct, Route, way_of
 from node.core.path_traffic import PathTraffic
 from node.core.rows import Rows
 from node.core.ways import PeerRelayed, Way, first_hop, wrapped
@@ -31,19 +31,20 @@ class Courier:
         actions = self._send(peer, datagrams, route, now)
         return actions + self._talk.perform(peer, outputs, now) if outputs else actions
 
-    def send_rows(self, peer: MeshPeer, rows: Sequence[Rows], now: float) -> list[Action]:
+    def send_rows(self, peer: MeshPeer, rows: Sequence[Rows], now: float) -> Iterator[Action]:
         """The same for batches, which stay whole as long as the path is a plain one."""
-        if not peer.is_plain:
-            route, outputs = peer.paths.data_sent(now)
-        else:
-            route, outputs = _plain_route(peer), []
-        if isinstance(route.direct, Endpoint) and not route.relay:
-            self.traffic.sent_rows(route.direct, rows)
-            actions: list[Action] = [SendRows(rows, route.direct)]
-        else:
+        to = _straight(peer, now)
+        if to is not None:
+            yield SendRows(rows, to)
+            self.traffic.sent_rows(to, rows)
+        if peer.is_plain:
+            return
+        route, outputs = peer.paths.data_sent(now)
+        if to is None:
             datagrams = [datagram for each in rows for datagram in each.copies()]
-            actions = self._send(peer, datagrams, route, now)
-        return actions + self._talk.perform(peer, outputs, now) if outputs else actions
+            yield from self._send(peer, datagrams, route, now)
+        if outputs:
+            yield from self._talk.perform(peer, outputs, now)
 
     def send_quietly(
         self, peer: MeshPeer, datagrams: Sequence[bytes], source: Source | None, now: float
@@ -76,6 +77,14 @@ class Courier:
             if route.direct is None:
                 actions += self._talk.tell_relayed(peer, peer.paths.why, now)
         return actions
+
+
+def _straight(peer: MeshPeer, now: float) -> Endpoint | None:
+    """Where data goes if it goes nowhere else, and as it is."""
+    if peer.is_plain:
+        return peer.plain_endpoint
+    path = peer.paths.path
+    return path.endpoint if isinstance(path, Direct) and peer.paths.trusted(now) else None
 
 
 def _route(peer: MeshPeer, now: float) -> Route:

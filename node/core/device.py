@@ -8,7 +8,7 @@ run. Nothing received raises; what is refused is counted by its reason in `count
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from node.core.allowed_ips import AllowedIps
@@ -126,20 +126,21 @@ class Device:
         """How many bytes stand before the packet in a write."""
         return VIRTIO_SIZE if self._local.features.virtio else 0
 
-    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> list[Output]:
-        """As `send`, for reads of the TUN interface that all have one destination."""
+    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> Iterator[Output]:
+        """As `send`, for reads of the TUN interface that all have one destination. What goes out
+        comes first, and may leave while the rest of the work is done. To be taken to its end."""
         destination = packets[0].destination
         if not destination:
             self.counters["bad_packet"] += len(packets)
-            return []
+            return
         peer = self._local.allowed_ips.lookup(destination)
         if peer is None:
             self.counters["no_peer_for_destination"] += len(packets)
-            return []
+            return
         try:
-            return peer.send_batch(packets, now)
+            yield from peer.send_batch(packets, now)
         except Malformed:
-            return self.send(self._whole(packets), now)
+            yield from self.send(self._whole(packets), now)
 
     def _whole(self, packets: Sequence[SuperPacket]) -> list[bytes]:
         """Those that can be cut or finished, so that one bad read costs no other."""
@@ -193,13 +194,13 @@ class Device:
             return []
         return peer.receive_transport(session, datagrams, source, now)
 
-    def receive_rows(self, index: int, rows: Rows, source: Source, now: float) -> list[Output]:
-        """As `receive`, for transport data to one of our indices; opened in place."""
+    def receive_rows(self, index: int, rows: Rows, source: Source, now: float) -> Iterator[Output]:
+        """As `receive`, for transport data to one of our indices, opened in place; and as `send_batch`."""
         peer, session = self._local.indices.lookup(index) or (None, None)
         if peer is None or session is None:
             self.counters["unknown_index"] += rows.count
-            return []
-        return peer.receive_rows(session, rows, source, now)
+            return
+        yield from peer.receive_rows(session, rows, source, now)
 
     def _receive_handshake(self, datagram: bytes, source: Source, now: float) -> list[Output]:
         try:

@@ -13,7 +13,7 @@ their disco keys (TSMP), and from then on they look for a direct path while data
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 
 from node.core.actions import Action, Event, LogKeys, RelayPath
@@ -144,9 +144,15 @@ class Mesh:
         """From the application. Whatever goes out because of it counts as use of the path."""
         return self._perform_used(self.device.send(packets, now), now)
 
-    def receive_batch(self, packets: Sequence[SuperPacket], now: float) -> list[Action]:
-        """As `receive_tun`, for reads that have one destination."""
-        return self._perform_used(self.device.send_batch(packets, now), now)
+    def receive_batch(self, packets: Sequence[SuperPacket], now: float) -> Iterator[Action]:
+        """As `receive_tun`, for reads that have one destination. The packets leave first."""
+        for output in self.device.send_batch(packets, now):
+            if isinstance(output, TransmitRows):
+                peer = self.roster[output.peer]
+                yield from self._courier.send_rows(peer, output.rows, now)
+                yield from self._use(peer, now)
+            else:
+                yield from self._perform_used([output], now)
 
     def _perform_used(self, outputs: Sequence[Output], now: float) -> list[Action]:
         actions: list[Action] = []
@@ -159,17 +165,20 @@ class Mesh:
 
     def receive_rows(
         self, index: int, rows: Rows, source: Endpoint | RelayPath, now: float
-    ) -> list[Action]:
+    ) -> Iterator[Action]:
         """As `receive_udp` or `receive_relay`, for transport data to one of our indices."""
-        self._courier.traffic.received_rows(source, rows)
+        peer = None
         if isinstance(source, RelayPath):
             peer = self._came_by_relay(source.region, source.peer, rows.count)
             if peer is None:
-                return []
-            outputs = self.device.receive_rows(index, rows, source, now)
-            return self._perform_relayed(peer, outputs, source, True, now)
-        outputs = self.device.receive_rows(index, rows, source, now)
-        return self._perform(outputs, source, now)
+                return
+        means_nothing = True
+        for output in self.device.receive_rows(index, rows, source, now):
+            yield from self._perform([output], source, now)
+            means_nothing = False
+        self._courier.traffic.received_rows(source, rows)
+        if peer is not None and means_nothing:
+            yield from self._repair(peer, now, renew=False)
 
     def receive_udp(self, datagrams: Sequence[bytes], source: Endpoint, now: float) -> list[Action]:
         actions: list[Action] = []
@@ -280,10 +289,6 @@ class Mesh:
                         actions += self._send_used(peer, datagrams, now)
                     else:
                         actions += self._courier.send_quietly(peer, datagrams, source, now)
-                case TransmitRows(key, rows):
-                    peer = self.roster[key]
-                    actions += self._use(peer, now)
-                    actions += self._courier.send_rows(peer, rows, now)
                 case DeliverWrites(key, writes):
                     actions += self._introductions.sort_writes(self.roster[key], writes, now)
                 case Deliver(key, packets):
@@ -319,13 +324,7 @@ class Mesh:
         source = RelayPath(region, peer.key)
         self._courier.traffic.received(source, packets)
         outputs = self.device.receive(packets, source, now)
-        is_transport = packets[0][:1] == bytes([TRANSPORT])
-        return self._perform_relayed(peer, outputs, source, is_transport, now)
-
-    def _perform_relayed(
-        self, peer: MeshPeer, outputs: list[Output], source: RelayPath, is_data: bool, now: float
-    ) -> list[Action]:
-        if is_data and not outputs:
+        if not outputs and packets[0][:1] == bytes([TRANSPORT]):
             return self._repair(peer, now, renew=False)  # we have restarted; it does not know
         return self._perform(outputs, source, now)
 

@@ -9,7 +9,7 @@ initiation came in between, so that nobody has to wait for a retransmission.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from node.core.cookies import CookieJar
 from node.core.device_outputs import (
@@ -106,11 +106,12 @@ class Peer:
         sent: list[Output] = [self._seal(session, packets, now)]
         return sent + self._renew_on_send(session, now)
 
-    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> list[Output]:
+    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> Iterator[Output]:
         """One super-packet or a run of ordinary ones. Raises Malformed for what cannot be cut."""
         session = self._usable(MOST_ROWS, now)
         if session is None:
-            return self.send([whole for packet in packets for whole in split(packet)], now)
+            yield from self.send([whole for packet in packets for whole in split(packet)], now)
+            return
         segments, key, counter = self._local.segments, session.send_key, session.send_counter
         if len(packets) == 1:
             rows = segments.seal_superpacket(key, session.remote_index, counter, packets[0])
@@ -119,10 +120,10 @@ class Peer:
         for each in rows:
             session.reserve(each.count)
             self._tx_bytes += each.stop - each.start
+        yield TransmitRows(self.key, rows)
         self._timers.authenticated_sent(now)
         self._timers.data_sent(now)
-        sent: list[Output] = [TransmitRows(self.key, rows)]
-        return sent + self._renew_on_send(session, now)
+        yield from self._renew_on_send(session, now)
 
     def initiate(self, now: float, renew: bool) -> list[Output]:
         if not renew and self._usable(1, now) is not None:
@@ -302,12 +303,12 @@ class Peer:
 
     def receive_rows(
         self, session: Session, rows: Rows, source: Source, now: float
-    ) -> list[Output]:
+    ) -> Iterator[Output]:
         """The same for a batch in one buffer."""
         count = rows.count
         if now - session.created >= self._limits.reject_after_time:
             self._counters["expired_session"] += count
-            return []
+            return
         segments = self._local.segments
         opened = segments.open(session.receive_key, rows)
         refused = session.window.refused(opened.counters, opened.failed)
@@ -315,16 +316,19 @@ class Peer:
             forged = len(opened.failed)
             self._counters.update(forged=forged, replayed=len(refused) - forged)
             if len(refused) == count:
-                return []
-        writes = segments.coalesce(opened, refused)
+                return
         self._rx_bytes += rows.stop - rows.start - len(refused) * rows.size
-        outputs = self._authenticated(session, rows.size > OVERHEAD, source, now)
+        writes = segments.coalesce(opened, refused)
         admitted = admit_writes(
             writes, self._local.features, self, self._local.allowed_ips, self._counters
         )
-        if admitted:
-            outputs.append(DeliverWrites(self.key, admitted))
-        return outputs + self._renew_on_receive(now)
+        delivery: list[Output] = [DeliverWrites(self.key, admitted)] if admitted else []
+        if session is not self.keypairs.next:  # else the handshake is news that comes first
+            yield from delivery
+            delivery = []
+        yield from self._authenticated(session, rows.size > OVERHEAD, source, now)
+        yield from delivery
+        yield from self._renew_on_receive(now)
 
     def _authenticated(
         self, session: Session, is_data: bool, source: Source, now: float

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from node.core.actions import Action, RelayPath, SendRelay, SendRows, WriteMerged
 from node.core.landing import Landing
@@ -87,7 +87,7 @@ class Traffic:
             else:
                 self._perform(self._mesh.receive_relay(region, peer, run.copies(), now))
 
-    def _carry(self, actions: Sequence[Action]) -> None:
+    def _carry(self, actions: Iterable[Action]) -> None:
         rest: list[Action] = []
         for action in actions:
             match action:

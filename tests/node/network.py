@@ -202,7 +202,7 @@ class Network:
     def send(self, source: Machine, to: Machine, payload: bytes) -> None:
         whole = packet(source.overlay, to.overlay, payload)
         if DATA_PATH:
-            self.perform(source, source.mesh.receive_batch([ordinary(whole)], self.now))
+            self.perform(source, list(source.mesh.receive_batch([ordinary(whole)], self.now)))
         else:
             self.perform(source, source.mesh.receive_tun([whole], self.now))
 
@@ -368,7 +368,7 @@ class Network:
         def deliver() -> None:
             [(index, rows)] = machine.landing.lay([datagram])
             if DATA_PATH and index is not None:
-                actions = machine.mesh.receive_rows(index, rows, source, self.now)
+                actions = list(machine.mesh.receive_rows(index, rows, source, self.now))
             else:
                 actions = machine.mesh.receive_udp([datagram], source, self.now)
             self.perform(machine, actions)
@@ -460,7 +460,7 @@ class Network:
             return
         for index, rows in to.landing.lay(packets):
             if index is not None:
-                actions = to.mesh.receive_rows(index, rows, source, self.now)
+                actions = list(to.mesh.receive_rows(index, rows, source, self.now))
             else:
                 datagrams = [bytes(each) for each in rows.datagrams()]
                 actions = to.mesh.receive_relay(region, key, datagrams, self.now)
