@@ -82,6 +82,7 @@ def test_a_phone_behind_nat64_stays_on_the_relay_where_the_carrier_filters(lab: 
     assert_needs_the_relay(net, net.node("phone"), net.node("node-b"))
 
 
+@pytest.mark.scenario(47)
 def test_ipv4_alone_and_ipv6_alone_meet_at_the_relay(lab: StartLab, tmp_path: Path) -> None:
     topology = tmp_path / "one-family-each.toml"
     topology.write_text(ONE_FAMILY_EACH)

@@ -34,6 +34,7 @@ def test_each_node_is_reached_by_way_of_its_own_home(lab: StartLab) -> None:
         a.ping(b, patience=2)
 
 
+@pytest.mark.scenario(40)
 @pytest.mark.parametrize("relay", ["nyc", "fra"])
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
 def test_the_other_relay_takes_over(lab: StartLab, relay: str, harm: str) -> None:
@@ -68,6 +69,7 @@ def test_a_relay_that_is_replaced_is_home_again(lab: StartLab) -> None:
     assert reaches(a, b)  # by way of the new one, for there is no other
 
 
+@pytest.mark.scenario(41)
 def test_both_relays_gone_and_back(lab: StartLab) -> None:
     net = lab("two-regions")
     a, b = net.node("node-a"), net.node("node-b")
@@ -83,6 +85,7 @@ def test_both_relays_gone_and_back(lab: StartLab) -> None:
     assert reaches(a, b)
 
 
+@pytest.mark.scenario(44)
 def test_home_moves_to_a_relay_that_came_nearer(lab: StartLab) -> None:
     """The others still find the node where the netmap says it is."""
     net = lab("two-regions", set={"link.nyc.delay": "20ms", "link.fra.delay": "80ms"})

@@ -1,0 +1,75 @@
+"""Two nodes that have met, and what a stream of pings between them saw."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
+
+BACK = 15.0  # seconds until a path that can be direct again is
+
+
+def direct_pair(lab: StartLab, topology: str = "nat-pair", **how: Any) -> tuple[Net, Node, Node]:
+    net = lab(topology, **how)
+    a, b = net.node("node-a"), net.node("node-b")
+    a.ping(b)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
+    return net, a, b
+
+
+def relayed_pair(lab: StartLab) -> tuple[Net, Node, Node]:
+    net = lab("hard-pair")
+    a, b = net.node("node-a"), net.node("node-b")
+    a.ping(b)
+    a.wait_for_path(b, "relay", within=BACK)
+    return net, a, b
+
+
+def silence(echoes: Echoes) -> float:
+    """Seconds between two echoes that were answered, at the longest."""
+    answered = [sent for sent, times in zip(echoes.sent, echoes.received, strict=True) if times]
+    ends = [echoes.sent[0], *answered, echoes.sent[-1]]
+    return max(later - earlier for earlier, later in pairwise(ends))
+
+
+def reaches(one: Node, other: Node, tries: int = 8) -> None:
+    """Not with the first packet, perhaps: what is sent in a session that the other has forgotten is lost."""
+    for left in reversed(range(tries)):
+        try:
+            one.ping(other, patience=1)
+        except NoReply:
+            if not left:
+                raise
+        else:
+            return
+
+
+def lost_after(echoes: Echoes, at: float) -> int:
+    return sum(
+        not times for sent, times in zip(echoes.sent, echoes.received, strict=True) if sent > at
+    )
+
+
+def at_last(net: Net, event: str, **fields: Any) -> float:
+    """When it happened, last."""
+    known = [e for e in net.events(event=event) if fields.items() <= e.items()]
+    at: float = known[-1]["at"]
+    return at
+
+
+def moved(node: Node, other: Node, since: float) -> list[str]:
+    """The kinds of path from a time on."""
+    return [event["kind"] for event in node.path_events(other) if event["at"] > since]
+
+
+def via(node: Node, other: Node) -> str:
+    """The endpoint or relay in use."""
+    return str(node.path_events(other)[-1]["via"])
+
+
+def until_dropped(net: Net, count: int) -> None:
+    """Waits until so many packets have met the cut that there is."""
+    while net.lab.cuts()[0]["dropped"] < count:
+        pass
