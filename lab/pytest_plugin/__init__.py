@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab.pytest_plugin import evidence, needs
+from lab.pytest_plugin import evidence, needs, scenarios
 from lab.pytest_plugin.net import Echoes, Net, Node, NoReply, Stream
 from lab.pytest_plugin.pause import OPTION as KEEP
 from lab.pytest_plugin.pause import pause
@@ -27,7 +27,7 @@ __all__ = ["Echoes", "Net", "NoReply", "Node", "StartLab", "Stream", "lab", "mod
 
 MARKERS = (
     f"{needs.MARK}(*capabilities): skipped, with the reason, where this machine cannot run a lab",
-    "scenario(n): the number of the scenario that a test covers",
+    f"{scenarios.MARK}(*numbers): the numbers of the scenarios that a test covers",
 )
 
 
@@ -50,6 +50,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["yes", "no"],
         help="where this machine cannot run a lab: fail such tests (in CI so anyway), or skip them",
     )
+    group.addoption(
+        scenarios.OPTION,
+        action="append",
+        default=[],
+        type=int,
+        metavar="N",
+        help="only the tests of this scenario, by its number; may be repeated",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,8 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     needs.mark(items)
+    scenarios.select(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -179,6 +179,24 @@ def test_the_tests_of_a_file_share_a_lab(run: Run) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
+def test_a_scenario_is_run_by_its_number(run: Run) -> None:
+    text = (
+        "@pytest.mark.scenario(38)\n"
+        "def test_one(): pass\n"
+        "@pytest.mark.scenario(39, 40)\n"
+        "def test_other(): pass\n"
+        "def test_without_a_number(): pass\n"
+    )
+
+    for words, outcome in (
+        (["--scenario", "38"], "1 passed, 2 deselected"),
+        (["--scenario", "38", "--scenario", "40"], "2 passed, 1 deselected"),
+        (["--scenario", "41"], "3 deselected"),
+        ([], "3 passed"),
+    ):
+        assert outcome in run(text, *words).stdout
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hide a device")
 @pytest.mark.parametrize(
     ("words", "ci", "outcome"),
