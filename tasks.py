@@ -24,7 +24,7 @@ WINGS = ("node", "lab", "e2e", "interop")
 
 @task(
     help={
-        "only": "node, lab, e2e or interop: one wing of the tests",
+        "only": "node, lab, e2e or interop: one wing of the tests; scenario:38: those of one number",
         "keyword": "pytest's -k: only the tests whose names match",
         "workers": "test processes side by side, two a core as most of them wait; 0 runs them in this one",
     }
@@ -36,13 +36,26 @@ def test(
 
     Example: invoke test --only e2e
     """
-    if only and only not in WINGS:
-        raise Exit(f"--only {only}: there is {', '.join(WINGS)}", 2)
-    argv = [sys.executable, "-m", "pytest", str(Path("tests") / only)]
+    argv = [sys.executable, "-m", "pytest", *chosen(only)]
     argv += ["-k", keyword] if keyword else []
     # Tests that share one lab are one group: each worker would bring up its own.
     argv += ["-n", str(workers), "--dist", "loadgroup"] if workers else []
     run(c, argv)
+
+
+def chosen(only: str) -> list[str]:
+    """In pytest's words."""
+    wing, colon, number = only.partition(":")
+    if colon and wing == "scenario":
+        from tests.e2e import catalogue
+
+        try:
+            return catalogue.arguments(number)
+        except catalogue.NoScenario as error:
+            raise Exit(f"--only {only}: {error}", 2) from None
+    if only and only not in WINGS:
+        raise Exit(f"--only {only}: there is {', '.join(WINGS)}, scenario:NUMBER", 2)
+    return [str(Path("tests") / only)]
 
 
 @task(

@@ -43,6 +43,7 @@ def invoke(labs: Path) -> Iterator[Callable[..., Result]]:
     run("lab.down", "all")
 
 
+@pytest.mark.scenario(1, 4, 103)
 def test_the_main_job_from_up_to_down(invoke: Callable[..., Result], labs: Path) -> None:
     up = invoke("lab.up", "topology=double-nat")
     assert up.returncode == 0, up.stderr

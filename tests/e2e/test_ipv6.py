@@ -21,6 +21,7 @@ host.node-b = { on = "home-b", runs = "node", overlay = "100.64.2.20" }
 """
 
 
+@pytest.mark.scenario(18)
 def test_dual_stack_finds_the_direct_path_in_ipv6(lab: StartLab) -> None:
     net = lab("dual-stack")
     a, b = both(net)
@@ -35,6 +36,7 @@ def test_the_same_homes_without_ipv6_in_one_stay_on_the_relay(lab: StartLab) -> 
     assert_needs_the_relay(net, *both(net))
 
 
+@pytest.mark.scenario(20, 21)
 def test_two_homes_with_ipv6_alone_find_the_direct_path(lab: StartLab) -> None:
     net = lab("v6-only")
     a, b = both(net)
@@ -45,6 +47,7 @@ def test_two_homes_with_ipv6_alone_find_the_direct_path(lab: StartLab) -> None:
     assert_lives_without_relay(net, a, b)
 
 
+@pytest.mark.scenario(18)
 def test_with_ipv6_alone_the_first_packets_need_the_relay(lab: StartLab) -> None:
     net = lab("v6-only")
     a, b = both(net)
@@ -54,6 +57,7 @@ def test_with_ipv6_alone_the_first_packets_need_the_relay(lab: StartLab) -> None
         a.ping(b, patience=2)
 
 
+@pytest.mark.scenario(18, 23)
 @pytest.mark.parametrize(
     ("kind", "seen_as"), [("nat66", "[2001:db8:203::10]"), ("nptv6", "[2001:db8:2:1:")]
 )
@@ -68,6 +72,7 @@ def test_a_translated_home_is_reached_where_it_is_seen(
     assert_lives_without_relay(net, a, b)
 
 
+@pytest.mark.scenario(22)
 def test_a_phone_behind_nat64_is_reached_where_its_carrier_lets_anybody_in(lab: StartLab) -> None:
     net = lab("nat64")
     phone, b = net.node("phone"), net.node("node-b")
@@ -77,12 +82,13 @@ def test_a_phone_behind_nat64_is_reached_where_its_carrier_lets_anybody_in(lab: 
     assert_lives_without_relay(net, phone, b)
 
 
+@pytest.mark.scenario(22)
 def test_a_phone_behind_nat64_stays_on_the_relay_where_the_carrier_filters(lab: StartLab) -> None:
     net = lab("nat64", nat={"carrier": "port-restricted-cone"})
     assert_needs_the_relay(net, net.node("phone"), net.node("node-b"))
 
 
-@pytest.mark.scenario(47)
+@pytest.mark.scenario(20, 47)
 def test_ipv4_alone_and_ipv6_alone_meet_at_the_relay(lab: StartLab, tmp_path: Path) -> None:
     topology = tmp_path / "one-family-each.toml"
     topology.write_text(ONE_FAMILY_EACH)
@@ -107,6 +113,7 @@ def test_a_black_hole_in_ipv6_costs_the_relay_connection_only_a_moment(lab: Star
     assert_needs_the_relay(net, a, b)
 
 
+@pytest.mark.scenario(20)
 def test_a_black_hole_in_ipv4_is_not_even_noticed(lab: StartLab) -> None:
     net = lab("dual-stack")
     a, b = both(net)

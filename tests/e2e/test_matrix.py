@@ -21,6 +21,7 @@ def matrix(*words: str, become: list[str] | None = None) -> subprocess.Completed
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
 
 
+@pytest.mark.scenario(2)
 def test_every_pair_of_four_profiles_goes_as_expected(tmp_path: Path) -> None:
     done = matrix("--profiles", PROFILES, "--out", str(tmp_path), "--json")
 
@@ -40,6 +41,7 @@ def test_every_pair_of_four_profiles_goes_as_expected(tmp_path: Path) -> None:
     assert "16 agree" in (tmp_path / "matrix.html").read_text()
 
 
+@pytest.mark.scenario(2)
 def test_a_wrong_verdict_is_reported_and_fails(tmp_path: Path) -> None:
     """The control: the same two profiles, one cell of them expected to be what it is not."""
     wrong = ["--expect", "symmetric/open=relay"]

@@ -16,6 +16,7 @@ from tests.e2e.captures import captured
 MARKER = "marker-that-nobody-may-read"
 
 
+@pytest.mark.scenario(32)
 def test_the_path_leads_through_the_third_node_and_needs_no_derp(
     lab: StartLab, tmp_path: Path
 ) -> None:
@@ -35,6 +36,7 @@ def test_the_path_leads_through_the_third_node_and_needs_no_derp(
     assert expect(load("peer-relay"), "node-a", "node-b").path == "peer-relay"
 
 
+@pytest.mark.scenario(32)
 def test_without_the_third_node_the_path_is_derp_again(lab: StartLab) -> None:
     net = lab("peer-relay")
     a, b = net.node("node-a"), net.node("node-b")

@@ -40,6 +40,7 @@ overlay = "100.64.3.30"
 SEND = "import socket,sys; socket.socket(2, 2).sendto(b'x', (sys.argv[1], int(sys.argv[2])))"
 
 
+@pytest.mark.scenario(24)
 @pytest.mark.parametrize("protocol", ["nat-pmp", "pcp", "upnp"])
 def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) -> None:
     net = lab("port-mapped", set={PROTOCOLS: [protocol]})
@@ -57,6 +58,7 @@ def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) ->
     b.ping(a)
 
 
+@pytest.mark.scenario(24, 26)
 def test_without_a_mapping_the_same_pair_stays_on_the_relay(lab: StartLab) -> None:
     net = lab("port-mapped", set={PROTOCOLS: []})
     a, b = net.node("node-a"), net.node("node-b")
@@ -104,6 +106,7 @@ def test_anybody_outside_reaches_a_mapped_port_and_no_other(lab: StartLab) -> No
     assert "192.168.1.10.41641: UDP" in seen
 
 
+@pytest.mark.scenario(28)
 def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab, tmp_path: Path) -> None:
     net = lab(port_mapped_and(THIRD_NODE, tmp_path))
     a, b, c = (net.node(name) for name in ("node-a", "node-b", "node-c"))
@@ -116,6 +119,7 @@ def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab, tmp_p
         assert b.path_events(each)[-1]["via"] == external
 
 
+@pytest.mark.scenario(27)
 def test_a_lease_is_renewed_before_it_ends_and_not_by_a_frozen_node(lab: StartLab) -> None:
     net = lab("port-mapped", set={"host.node-a.args": ["--port-mapping", "2"]})
     wait_for_mapping(net, "node-a")
@@ -129,6 +133,7 @@ def test_a_lease_is_renewed_before_it_ends_and_not_by_a_frozen_node(lab: StartLa
     wait_until_router_maps(net, [])
 
 
+@pytest.mark.scenario(27)
 @pytest.mark.parametrize("protocol", ["nat-pmp", "pcp", "upnp"])
 def test_a_node_that_stops_gives_its_port_back(lab: StartLab, protocol: str) -> None:
     net = lab("port-mapped", set={PROTOCOLS: [protocol]})

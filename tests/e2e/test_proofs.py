@@ -7,6 +7,7 @@ import pytest
 from lab.pytest_plugin import NoReply, StartLab
 
 
+@pytest.mark.scenario(4)
 def test_a_direct_path_is_proven_and_is_not_relayed(lab: StartLab) -> None:
     net = lab("nat-pair")
     a, b = net.node("node-a"), net.node("node-b")
@@ -18,6 +19,7 @@ def test_a_direct_path_is_proven_and_is_not_relayed(lab: StartLab) -> None:
         net.prove_relayed(a, b)
 
 
+@pytest.mark.scenario(4)
 def test_a_relayed_path_is_proven_and_is_not_direct(lab: StartLab) -> None:
     net = lab("hard-pair")
     a, b = net.node("node-a"), net.node("node-b")

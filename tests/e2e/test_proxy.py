@@ -32,6 +32,7 @@ overlay = "100.64.2.20"
 """
 
 
+@pytest.mark.scenario(34)
 @pytest.mark.parametrize("more", [[], ["--websocket"]], ids=["DERP", "WebSocket"])
 def test_the_proxy_is_the_way_to_the_relay(lab: StartLab, tmp_path: Path, more: list[str]) -> None:
     file = tmp_path / "proxied.toml"

@@ -245,6 +245,7 @@ def test_quick_flaps_end_in_a_path(lab: StartLab) -> None:
 # --- the daemon
 
 
+@pytest.mark.scenario(86)
 @pytest.mark.parametrize("action", ["kill", "stop"])
 def test_a_node_that_ends_and_starts_again_is_the_same_one(lab: StartLab, action: str) -> None:
     """Scenario 86: the same key, and everything else new."""
@@ -261,6 +262,7 @@ def test_a_node_that_ends_and_starts_again_is_the_same_one(lab: StartLab, action
     net.prove_direct(a, b)
 
 
+@pytest.mark.scenario(86)
 def test_a_restart_in_the_middle_of_a_stream(lab: StartLab) -> None:
     net, a, b = direct_pair(lab)
     stream = a.stream(b, count=400, interval=BEAT)
@@ -273,6 +275,7 @@ def test_a_restart_in_the_middle_of_a_stream(lab: StartLab) -> None:
     a.wait_for_path(b, "direct", within=BACK)
 
 
+@pytest.mark.scenario(86)
 def test_both_nodes_restarted_at_once_find_each_other(lab: StartLab) -> None:
     net, a, b = direct_pair(lab)
 

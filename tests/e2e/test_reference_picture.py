@@ -43,6 +43,7 @@ def test_without_the_relay_the_very_first_ping_is_lost(lab: StartLab) -> None:
         a.ping(b, patience=2)
 
 
+@pytest.mark.scenario(91)
 def test_the_relay_cannot_read_what_it_carries(lab: StartLab, tmp_path: Path) -> None:
     inside, outside = b"MARKER inside the tunnel", b"MARKER outside it"[:16]  # what ping -p takes
     frames = tmp_path / "frames-after-tls"
@@ -61,6 +62,7 @@ def test_the_relay_cannot_read_what_it_carries(lab: StartLab, tmp_path: Path) ->
     assert frames.stat().st_size > 20 * len(inside)  # it did carry them
 
 
+@pytest.mark.scenario(3)
 def test_packets_flow_over_the_relay_while_direct_paths_are_tried(
     lab: StartLab, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_packets_flow_over_the_relay_while_direct_paths_are_tried(
     assert tried.machines_that_saw(DISCO_MAGIC) == {"home-a", "home-b"}
 
 
+@pytest.mark.scenario(1, 10)
 @pytest.mark.parametrize("topology", ["nat-pair", "double-nat"])
 def test_traffic_moves_from_relay_to_direct_and_loses_nothing(lab: StartLab, topology: str) -> None:
     net = lab(topology)
@@ -93,6 +96,7 @@ def test_traffic_moves_from_relay_to_direct_and_loses_nothing(lab: StartLab, top
     b.ping(a)
 
 
+@pytest.mark.scenario(3)
 def test_two_symmetric_nats_stay_on_the_relay(lab: StartLab) -> None:
     net = lab("hard-pair")
     a, b = net.node("node-a"), net.node("node-b")

@@ -100,6 +100,7 @@ def test_home_moves_to_a_relay_that_came_nearer(lab: StartLab) -> None:
     assert reaches(b, a)
 
 
+@pytest.mark.scenario(34)
 def test_a_relay_by_the_pin_of_its_certificate(lab: StartLab, tmp_path: Path) -> None:
     """`CertName` in the relay map: no authority vouches for it, and none is asked."""
     net = lab("nat-pair")

@@ -49,6 +49,7 @@ def test_wireguard_go_behind_a_nat_reaches_a_node(lab: StartLab) -> None:
     assert handshakes(net, "wg-in", "node-b") == 1
 
 
+@pytest.mark.scenario(87)
 def test_keys_are_renewed_and_no_packet_is_lost(lab: StartLab) -> None:
     net = lab("plain-wireguard", set={"host.node-a.args": ["--rekey-after", "1"]})
     node, other = net.node("node-a"), net.node("wg-out")
@@ -91,6 +92,7 @@ def test_each_follows_the_other_when_its_nat_is_rebooted(lab: StartLab) -> None:
         assert before != after
 
 
+@pytest.mark.scenario(89)
 def test_wireguard_go_takes_nothing_of_ours_twice(lab: StartLab, tmp_path: Path) -> None:
     net = lab("plain-wireguard")
     node, other = net.node("node-a"), net.node("wg-out")
@@ -109,6 +111,7 @@ def test_wireguard_go_takes_nothing_of_ours_twice(lab: StartLab, tmp_path: Path)
     assert handshakes(net, "node-a", "wg-out") == 1
 
 
+@pytest.mark.scenario(89)
 def test_we_take_nothing_of_wireguard_go_twice(lab: StartLab, tmp_path: Path) -> None:
     net = lab("plain-wireguard")
     node, other = net.node("node-b"), net.node("wg-in")

@@ -26,6 +26,7 @@ def test_two_hosts_come_up_and_reach_each_other_by_name(up: Up) -> None:
     assert lab.run(B, [*PING, A]).returncode == 0
 
 
+@pytest.mark.scenario(103)
 def test_down_leaves_nothing(up: Up, state: Path) -> None:
     lab = up(two_hosts(lasting(A)))
     traces = traces_of(lab.folder)
@@ -61,6 +62,7 @@ def test_up_with_another_plan_under_the_same_name_is_refused(up: Up) -> None:
         up(two_hosts(lasting(A)))
 
 
+@pytest.mark.scenario(104)
 def test_two_labs_of_one_topology_do_not_meet(up: Up) -> None:
     one, other = up(two_hosts(), "one"), up(two_hosts(), "other")
 

@@ -55,6 +55,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(zip(hosts, answers, strict=True))
 
 
+@pytest.mark.scenario(98)
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_foreign_judge_agrees_from_both_hosts(said: dict[str, str], name: str) -> None:
     nat = NATS[name]

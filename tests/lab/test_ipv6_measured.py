@@ -119,6 +119,7 @@ def test_nptv6_keeps_checksums_and_shows_two_hosts_of_one_lan_to_each_other(up: 
         assert twin.hear("round the corner", PATIENCE) == door
 
 
+@pytest.mark.scenario(22)
 def test_nat64_leads_to_ipv4_and_back(up: Up) -> None:
     with sockets(up, TRANSLATED) as (lab, stage):
         server = stage.open("server", "0.0.0.0", 7000)
@@ -133,6 +134,7 @@ def test_nat64_leads_to_ipv4_and_back(up: Up) -> None:
         assert tcp_source(lab, "server", "inside") == "203.0.113.10"
 
 
+@pytest.mark.scenario(22)
 def test_without_nat64_there_is_no_way_to_ipv4(up: Up) -> None:
     with sockets(up, TRANSLATED.replace(", nat64 = true", "")) as (lab, stage):
         assert address_of(lab, "server") == "::ffff:192.0.2.10"

@@ -23,6 +23,7 @@ NAT = Ruleset("iptables", "*nat\n-A POSTROUTING -o node-b -j MASQUERADE\nCOMMIT\
 MOMENTS = ["3 namespaces", "2 wires", "addresses", "rules of middle", "daemons of node-a, node-b"]
 
 
+@pytest.mark.scenario(103)
 def test_a_killed_keeper_takes_everything_with_it(up: Up) -> None:
     lab = up(two_hosts(lasting(A), lasting(B), rules=(NAT,)))
     inside = lab.popen(A, ["sh", "-c", "echo here; exec sleep 1000"], stdout=subprocess.PIPE)
@@ -37,6 +38,7 @@ def test_a_killed_keeper_takes_everything_with_it(up: Up) -> None:
     assert traces.left() == {}
 
 
+@pytest.mark.scenario(103)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_keeper_killed_while_it_builds_leaves_nothing(state: Path, moment: str) -> None:
     traces: list[Traces] = []

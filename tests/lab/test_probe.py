@@ -90,6 +90,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
             lab.down()
 
 
+@pytest.mark.scenario(98)
 @pytest.mark.parametrize("name", WORDS)
 def test_each_router_is_what_it_is_called(built: Street, name: str) -> None:
     found = compare(NATS[name], built.measured(name), POOLS.get(name, 1))
@@ -108,6 +109,7 @@ def test_a_pair_called_by_another_name_is_refused_by_the_words_that_differ(
         assert built.differing(other, name) == wrong
 
 
+@pytest.mark.scenario(98)
 @pytest.mark.parametrize(("name", "called", "words"), WRONG_NAMES)
 def test_a_wrong_name_is_refused_by_the_words_that_differ(
     built: Street, name: str, called: str, words: list[str]

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from itertools import combinations, product
 
+import pytest
+
 from lab.client import Lab
 from lab.judge.experiments import Inside
 from lab.judge.punch import punch
@@ -36,6 +38,7 @@ CARRIERS = {
 }
 
 
+@pytest.mark.scenario(2)
 def test_every_kind_against_every_other_goes_as_the_verdict_says(up: Up) -> None:
     topology = loads("\n".join(home(side, name) for side in "ab" for name in KINDS), "all.toml")
     pairs = [(f"a-{one}-1", f"b-{other}-1") for one, other in product(KINDS, KINDS)]
@@ -44,6 +47,7 @@ def test_every_kind_against_every_other_goes_as_the_verdict_says(up: Up) -> None
     assert len(pairs) == 18 * 18
 
 
+@pytest.mark.scenario(7, 9)
 def test_homes_behind_one_carrier_go_as_the_verdict_says(up: Up) -> None:
     lines, pairs = ["[host.far]"], []
     for carrier, hairpin in product(CARRIERS, (True, False)):
