@@ -1,7 +1,7 @@
 """A topology drawn as a mermaid flowchart."""
 
 from lab.model.topology import load, loads
-from lab.view.mermaid import mermaid
+from lab.view.diagrams.mermaid import mermaid
 
 
 def test_the_reference_picture() -> None:

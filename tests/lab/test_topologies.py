@@ -5,7 +5,7 @@ import pytest
 from lab.model.layout import plan_of
 from lab.model.plan import Plan
 from lab.model.topology import known, load
-from lab.view.mermaid import mermaid
+from lab.view.diagrams.mermaid import mermaid
 
 NAMES = [name for name, _ in known()]
 WIDTH = 90  # columns that a drawing has in a terminal, with room to indent

@@ -6,7 +6,7 @@ import pytest
 
 from lab.model.topology import load, loads
 from lab.model.verdict import expect
-from lab.view.mermaid import mermaid
+from lab.view.diagrams.mermaid import mermaid
 
 SHIPPED = [
     ("dual-stack", {}, "D3"),
