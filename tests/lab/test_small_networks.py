@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from lab.model.layout import plan_of
 from lab.model.plan import Machine, Plan
 from lab.model.topology import loads
-from lab.view.mermaid import mermaid
+from lab.view.diagrams.mermaid import mermaid
+from lab.view.diagrams.picture import draw
 
 NATS = ("open", "port-restricted-cone", "symmetric")
 KINDS6 = ("open", "firewall", "firewall-open", "nat66", "nptv6")
@@ -21,24 +22,24 @@ LINK_LOCAL = ip_network("fe80::/10")
 
 
 @st.composite
-def networks(draw: st.DrawFn) -> str:
+def networks(drawn: st.DrawFn) -> str:
     """Routers, each behind an earlier one or none; hosts on up to two of them."""
-    lines = [f"relay.r{n} = {{}}" for n in range(draw(st.integers(1, 2)))]
+    lines = [f"relay.r{n} = {{}}" for n in range(drawn(st.integers(1, 2)))]
     routers: dict[str, tuple[str, ...]] = {}  # and which kinds of IPv6 may be below each
-    for n in range(draw(st.integers(0, 5))):
-        keys = [f'nat = "{draw(st.sampled_from(NATS))}"']
+    for n in range(drawn(st.integers(0, 5))):
+        keys = [f'nat = "{drawn(st.sampled_from(NATS))}"']
         kinds: tuple[str, ...] = KINDS6
-        if (upstream := draw(st.sampled_from([None, *routers]))) is not None:
+        if (upstream := drawn(st.sampled_from([None, *routers]))) is not None:
             keys.append(f'upstream = "{upstream}"')
             kinds = routers[upstream]
-        kind = draw(st.sampled_from([None, *kinds]))
+        kind = drawn(st.sampled_from([None, *kinds]))
         if kind is not None:
             keys.append(f'ipv6 = "{kind}"')
         lines.append(f"router.n{n} = {{ {', '.join(keys)} }}")
         routers[f"n{n}"] = below(kind, kinds)
-    for n in range(draw(st.integers(0, 5))):
+    for n in range(drawn(st.integers(0, 5))):
         ons = st.lists(st.sampled_from(sorted(routers)), max_size=2, unique=True)
-        on = draw(ons) if routers else []
+        on = drawn(ons) if routers else []
         lines.append(f"host.h{n}.on = {on!r}" if on else f"host.h{n} = {{}}")
     return "\n".join(lines)
 
@@ -70,6 +71,7 @@ def test_every_small_network_is_sound(text: str) -> None:
     assert_wires_fit(plan)
     assert Plan.from_json(plan.to_json()) == plan
     assert mermaid(topology).count(" --- ") == len(plan.wires)
+    assert [len(draw(topology, tall).lines) for tall in (False, True)] == [len(plan.wires)] * 2
 
 
 def assert_no_clash(machine: Machine) -> None:
