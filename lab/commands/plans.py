@@ -40,18 +40,21 @@ def _bent_by() -> str:
     return str(found["found"] if found["ok"] else f"{found['found']} ({found['hint']})")
 
 
-@command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid"})
+@command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid, dot or svg"})
 def graph(c: Any, topology: str, set: Any = None, format: str = "mermaid") -> None:
-    """The topology as a diagram's source.
+    """The topology as a diagram: mermaid for Markdown, dot for Graphviz, or a picture (SVG).
 
-    Example: invoke lab.graph double-nat
+    Example: invoke lab.graph double-nat --format svg > double-nat.svg
     """
     from lab.model.topology import load
-    from lab.view.mermaid import mermaid
+    from lab.view.diagrams.dot import dot
+    from lab.view.diagrams.mermaid import mermaid
+    from lab.view.diagrams.svg import svg
 
-    if format != "mermaid":
-        raise Exit(f"format {format!r} is not known; there is: mermaid", 2)
-    print(mermaid(load(topology, overrides(set))))
+    formats = {"mermaid": mermaid, "dot": dot, "svg": svg}
+    if format not in formats:
+        raise Exit(f"format {format!r} is not known; there is: {', '.join(formats)}", 2)
+    print(formats[format](load(topology, overrides(set))), end="")
 
 
 @command(help={"json": "one JSON document"})
