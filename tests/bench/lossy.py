@@ -7,7 +7,6 @@ congestion control's matter; a tunnel can only make it worse.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections import defaultdict
@@ -15,6 +14,7 @@ from collections import defaultdict
 from lab.client import Lab
 from lab.model.topology import loads
 from tests.bench.figures import Table, median
+from tests.bench.iperf import received
 
 SECONDS = 5
 WAYS = {"wireguard-go": "g", "plain": "p", "numpy": "n", "c": "c"}
@@ -69,4 +69,4 @@ def stream(lab: Lab, letter: str) -> float:
     """Mb/s, as received."""
     argv = ["iperf3", "-J", "-C", "cubic", "-t", str(SECONDS), "-c", overlay(letter)]
     done = lab.run(f"{letter}1", argv, timeout=PATIENCE)
-    return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e6
+    return received(done.stdout) / 1e6
