@@ -15,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 PathKind = Literal["relay", "direct", "peer-relay", "none"]
-DaemonState = Literal["starting", "ready", "exited"]
+DaemonState = Literal["starting", "ready", "frozen", "told", "exited"]
 
 
 class BadEvent(ValueError):
