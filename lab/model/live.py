@@ -67,11 +67,18 @@ def nat_words(topology: Topology, router: str) -> str:
     if nat.preset:
         return nat.preset
     given = {each.name: getattr(nat, each.name) for each in fields(Nat) if each.name != "preset"}
-    told = [
-        f"{name} = {json.dumps(value)}"
-        for name, value in given.items()
-        if name in ("mapping", "filtering") or value != getattr(plain, name)
-    ]
+    return words_text(
+        {
+            name: value
+            for name, value in given.items()
+            if name in ("mapping", "filtering") or value != getattr(plain, name)
+        }
+    )
+
+
+def words_text(words: Mapping[str, object]) -> str:
+    """As people write them: `{ mapping = "address-dependent", hairpin = true }`."""
+    told = (f"{name} = {json.dumps(value)}" for name, value in words.items() if value is not None)
     return f"{{ {', '.join(told)} }}"
 
 
