@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from lab.commands import hosts, labs, links, live, matrix, paths, plans, probe
+from lab.commands import explain, hosts, labs, links, live, matrix, paths, plans, probe
 
 
 def collection() -> Collection:
     tasks = [
         *(labs.up, labs.down, labs.list_, labs.topologies, labs.status),
-        *(paths.ping, paths.wait),
+        *(paths.ping, paths.wait, explain.explain),
         *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, hosts.unplug, hosts.plug),
         *(links.link, links.links_),
         *(live.nat, live.cut, live.restore, live.cuts, live.move, live.daemon),

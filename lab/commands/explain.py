@@ -1,0 +1,33 @@
+"""Why a path is what it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from lab.commands.command import command, show
+
+
+@command(
+    "name",
+    "a",
+    "b",
+    help={
+        "name": "the lab's name",
+        "a": "a host",
+        "b": "another one",
+        "json": "one JSON document",
+    },
+)
+def explain(c: Any, name: str, a: str, b: str, json: bool = False) -> None:
+    """The path in use, the one to expect, and why: which router does what, and what would make it direct.
+
+    Example: invoke lab.explain hard-pair node-a node-b
+    """
+    from lab import client
+    from lab.judge import explain as judge
+    from lab.judge.gather import gather
+    from lab.view import explained
+
+    found = judge.explain(gather(client.Lab.attach(name), a, b))
+    show(asdict(found)) if json else print(explained.text(found))

@@ -1,0 +1,42 @@
+"""The path to expect of a pair, whatever its two daemons are. Pure.
+
+Two nodes follow the verdict's rules. Plain WireGuard knows no relay and no discovery: it is met only by who
+knows its endpoint, or knows an endpoint itself; and the lab tells only those of hosts on the internet.
+Of a daemon that the lab does not know, the verdict says what it gets if it punches as ICE does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lab.judge.situation import NODE, PLAIN_WIREGUARD, Situation
+from lab.model.explanation import Expected
+from lab.model.verdict import expect
+
+
+def expected_of(now: Situation) -> Expected:
+    runs = {now.runs(end) for end in now.ends}
+    if PLAIN_WIREGUARD in runs:
+        return _between_plain(now)
+    verdict = expect(now.topology, now.a, now.b)
+    path = verdict.path if verdict.path != "relay" or now.topology.relays else "none"
+    expected = Expected(path, verdict.rule, verdict.reason)
+    if runs <= {NODE}:
+        return expected
+    return replace(expected, reason=f"{expected.reason}; so it is for who punches as ICE does")
+
+
+def _between_plain(now: Situation) -> Expected:
+    for end in now.ends:
+        blocker = next((router.name for router in now.way(end) if not router.nat.udp), None)
+        if blocker is not None:
+            return Expected("none", "R5", f"{blocker} lets no UDP out, and WireGuard is UDP alone")
+    outside = [end for end in now.ends if not now.topology.host(end).on]
+    if not outside:
+        reason = f"neither {now.a} nor {now.b} is on the internet, so neither knows an endpoint of the other"
+        return Expected("none", "", f"{reason}, and plain WireGuard has no discovery")
+    first = now.other(outside[0])
+    reason = (
+        f"{first} knows the endpoint of {outside[0]}, which answers where it hears {first} from"
+    )
+    return Expected("direct", "D1", reason)

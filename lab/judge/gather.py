@@ -1,0 +1,71 @@
+"""A lab is asked all that an explanation of one pair needs; nothing is sent and nothing changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from lab.client import Lab
+from lab.errors import BadRequest
+from lab.judge.situation import DaemonNow, Json, PathNow, Situation
+from lab.model.errors import nearest
+from lab.model.network import Topology
+
+
+def gather(lab: Lab, a: str, b: str) -> Situation:
+    """BadRequest if the two are not two hosts of this lab."""
+    topology = lab.topology()
+    check_pair(topology, lab.name, a, b)
+    status, events = lab.status(), list(lab.events())
+    return Situation(
+        lab=lab.name,
+        a=a,
+        b=b,
+        now=time.monotonic(),
+        topology=topology,
+        plan=lab.plan(),
+        paths={one: _path(status["paths"], events, one, other) for one, other in ((a, b), (b, a))},
+        daemons=_daemons(status["hosts"]),
+        endpoints={host: _endpoints(events, host) for host in (a, b)},
+        links=lab.links(),
+        cuts=lab.cuts(),
+    )
+
+
+def check_pair(topology: Topology, lab: str, a: str, b: str) -> None:
+    hosts = [host.name for host in topology.hosts]
+    for name in (a, b):
+        if name in hosts:
+            continue
+        if name in topology.names:
+            kind = "a router" if name in [each.name for each in topology.routers] else "a relay"
+            raise BadRequest(f"{name} is {kind}: a path is between two hosts", nearest(name, hosts))
+        raise BadRequest(f"{lab} has no host {name}", nearest(name, hosts))
+    if a == b:
+        raise BadRequest(f"{a} is one host: a path is between two")
+
+
+def _path(paths: Iterable[Json], events: Iterable[Json], one: str, other: str) -> PathNow:
+    now = next((each for each in paths if (each["from"], each["to"]) == (one, other)), None)
+    if now is None:
+        return PathNow()
+    last: Json = {}
+    since = None
+    for event in events:
+        if (event["event"], event["host"], event.get("peer")) == ("path", one, other):
+            since = event["at"] if event["kind"] != last.get("kind") else since
+            last = event
+    return PathNow(now["kind"], now["via"], since, last.get("why"))
+
+
+def _daemons(hosts: Iterable[Json]) -> dict[str, DaemonNow]:
+    return {
+        host["name"]: DaemonNow(host["daemon"]["name"], host["daemon"]["state"])
+        for host in hosts
+        if host["daemon"]
+    }
+
+
+def _endpoints(events: Iterable[Json], host: str) -> tuple[str, ...]:
+    told = [each for each in events if (each["event"], each["host"]) == ("endpoints", host)]
+    return tuple(told[-1].get("endpoints", ())) if told else ()

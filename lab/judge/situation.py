@@ -1,0 +1,72 @@
+"""All that is known of a pair at one moment, as values: whoever explains it needs no lab. Pure.
+
+*a* asks about its path to *b*. What was not asked for, or was not there to be asked, is empty or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.model.network import Router, Topology
+from lab.model.plan import Plan, Wire
+
+Json = Mapping[str, Any]
+NODE = "node"
+PLAIN_WIREGUARD = "wireguard-go"
+
+
+@dataclass(frozen=True, slots=True)
+class PathNow:
+    """As its own end tells it."""
+
+    kind: str = "none"  # direct, relay, peer-relay, none
+    via: str | None = None
+    since: float | None = None  # seconds, CLOCK_MONOTONIC
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonNow:
+    runs: str
+    state: str  # starting, ready, frozen, exited
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    lab: str
+    a: str
+    b: str
+    now: float  # seconds, CLOCK_MONOTONIC
+    topology: Topology
+    plan: Plan
+    paths: Mapping[str, PathNow] = field(default_factory=dict)  # by the end that tells it
+    daemons: Mapping[str, DaemonNow] = field(default_factory=dict)  # by machine
+    endpoints: Mapping[str, Sequence[str]] = field(default_factory=dict)  # advertised, by host
+    links: Sequence[Json] = ()
+    cuts: Sequence[Json] = ()
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return self.a, self.b
+
+    def other(self, end: str) -> str:
+        return self.b if end == self.a else self.a
+
+    def runs(self, machine: str) -> str | None:
+        daemon = self.daemons.get(machine)
+        return daemon.runs if daemon else None
+
+    def way(self, end: str) -> list[Router]:
+        """Its routers, the innermost first: those of its first uplink, its default route."""
+        uplinks = self.topology.host(end).on
+        return self.topology.way_up(uplinks[0]) if uplinks else []
+
+    def wires(self, end: str) -> Iterator[Wire]:
+        """From the end up to the internet."""
+        for machine in (end, *(router.name for router in self.way(end))):
+            yield next(wire for wire in self.plan.wires if wire.a[0] == machine)
+
+    def address(self, machine: str) -> str:
+        return self.plan.underlay[machine]
