@@ -135,7 +135,7 @@ class Daemon:
         if self._control is not None:
             self._control.close()
         self._uapi.close()
-        self._tell("stopped", {})
+        self.tell("stopped", {})
         self._udp.close()
         self._tun.close()
         self.loop.stop()
@@ -148,6 +148,8 @@ class Daemon:
         self._configure_tun(netmap)
         self.netmap = netmap
         self._apply_netmap(netmap)
+        regions = [region.region_code for region in netmap.regions.values()]
+        self.tell("netmap", {"peers": [peer.name for peer in netmap.peers], "regions": regions})
 
     def _configure_tun(self, netmap: Netmap) -> None:
         networks = [each for peer in netmap.peers for each in peer.allowed_ips]
@@ -196,7 +198,7 @@ class Daemon:
         self.perform(self.mesh.link_changed(now, self._local_endpoints(links)))
 
     def _port_mapping_changed(self, state: PortMappingState) -> None:
-        self._tell("port_mapping", state.fields())
+        self.tell("port_mapping", state.fields())
         self.perform(self.mesh.set_mapped_endpoint(state.external, self.loop.now()))
 
     def _local_endpoints(self, links: Links) -> list[Endpoint]:
@@ -217,10 +219,10 @@ class Daemon:
             "disco_key": str(self.disco_key),
             "listen_port": self._udp.port,
         }
-        self._tell("ready", fields)
+        self.tell("ready", fields)
         self._traffic.ready()
 
-    def _tell(self, event: str, fields: Mapping[str, Any]) -> None:
+    def tell(self, event: str, fields: Mapping[str, Any]) -> None:
         """Programs by the events, people by the log."""
         self.events.write(event, fields)
         tell(event, fields)
@@ -275,7 +277,7 @@ class Daemon:
                     self._links.probe(region)
                 case Event(name, fields, is_verbose):
                     if self.settings.verbose or not is_verbose:
-                        self._tell(name, fields)
+                        self.tell(name, fields)
                 case LogKeys(secrets) if self._keylog is not None:
                     self._keylog.write(secrets)
                 case Answered():
@@ -308,7 +310,7 @@ def _reload(daemon: Daemon) -> None:
     try:
         daemon.reload()
     except Refused as refused:
-        print(f"node: reload: {refused}", file=sys.stderr)
+        daemon.tell("netmap_refused", {"why": str(refused)})
 
 
 def run(head: HeadStart) -> int:

@@ -36,6 +36,11 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str | None:
         case "netcheck":
             udp = "works" if fields["udp"] else "does not work"
             return f"netcheck: UDP {udp}, nearest relay {fields['preferred'] or 'unknown'}"
+        case "netmap":
+            peers, regions = ", ".join(fields["peers"]), ", ".join(fields["regions"])
+            return f"netmap read again: peers {peers or 'none'}; relays {regions or 'none'}"
+        case "netmap_refused":
+            return f"the netmap stays as it was ({fields['why']})"
         case "port_mapping":
             return f"port mapping: {fields['external'] or 'none'}{_because(fields)}"
         case "stopped":

@@ -42,6 +42,16 @@ KEY = "nodekey:" + "0a" * 32
             "port mapping: none (by pcp, refused)",
         ),
         (
+            "netmap",
+            {"peers": ["b", "c"], "regions": []},
+            "netmap read again: peers b, c; relays none",
+        ),
+        (
+            "netmap_refused",
+            {"why": "netmap: name: is missing"},
+            "the netmap stays as it was (netmap: name: is missing)",
+        ),
+        (
             "ready",
             {"addresses": ["100.64.1.10"], "node_key": KEY, "disco_key": KEY, "listen_port": 7},
             "ready as 100.64.1.10 on UDP port 7",
