@@ -3,7 +3,8 @@
 Its home, as the netmap says, as long as that relay is up and knows the peer, and the peer does not come
 to us by a relay that is nobody's home: then it cannot reach ours, nor be reached at its own, and we may
 not notice. Else the relay through which the peer last reached us; else every relay we are connected to,
-for the peer has the same trouble and will have moved to one of them. A peer that does not answer at all
+for the peer has the same trouble and will have moved to one of them; and the rest of them, if none of
+those knows the peer. A peer that does not answer at all
 is looked for everywhere, and when a relay falls silent others carry everything as well: tunnels drop
 what comes twice.
 """
@@ -54,6 +55,8 @@ class ByRelay:
             return [heard]
         up = self._relays.up
         others = [each for each in up if not self._is_gone(peer, each, now)]
+        if not others and up:  # where it was it is no more, and it will have gone somewhere else
+            others = [r for r in self._relays.regions if not self._is_gone(peer, r, now)]
         return others or up or ([home] if home in self._relays.regions else self._relays.regions)
 
     def send(self, peer: MeshPeer, packets: Sequence[bytes], now: float) -> list[Action]:

@@ -224,6 +224,12 @@ class Network:
     def revive(self, relay: Relay) -> None:
         relay.is_up = relay.answers_stun = True
 
+    def throw_out(self, machine: Machine, relay: Relay) -> None:
+        """Its connection is reset, and it cannot make another; the relay itself is well."""
+        self.cut_relays.add((machine.name, relay.region))
+        self._leave(relay, machine)
+        self._later(self.relay_one_way, machine, self._lost(machine, relay.region, "reset"))
+
     # --- time ---
 
     def at(self, when: float, call: Callable[[], None]) -> None:

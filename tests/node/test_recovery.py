@@ -168,6 +168,17 @@ def test_a_relay_that_one_of_them_has_lost_for_good_is_avoided_by_both(town: Tow
     assert town.kinds == ("relay", "relay")
 
 
+def test_a_node_that_its_home_has_thrown_out_is_looked_for_elsewhere_at_once(town: Town) -> None:
+    town.cut_direct(town.a, town.b)
+    town.talk(3.0)
+    town.throw_out(town.a, town.nyc)
+    at = town.now
+    town.talk(5.0)
+    for machine in (town.a, town.b):
+        assert town.silence(machine, at) < 1.0
+    assert town.kinds == ("relay", "relay")
+
+
 def test_a_netmap_with_another_home_for_the_peer(town: Town) -> None:
     town.b.home_region = 901
     for machine in (town.a, town.b):
