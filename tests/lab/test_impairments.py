@@ -23,7 +23,7 @@ from tests.lab.oneway import one_way
 from tests.lab.plans import A_ADDRESS, B_ADDRESS, A, B, two_hosts
 from tests.lab.traces import traces_of
 
-MACHINE = 5e-3  # seconds that a busy machine may add, even to the quickest of many
+MACHINE = 5e-3  # seconds that a busy machine may add to the quickest of many
 
 
 def bent(quality: LinkQuality) -> Plan:
@@ -41,6 +41,11 @@ def down_way(lab: Lab, **how: float) -> list[float]:
     return [each.took for each in one_way(lab, B, A, A_ADDRESS, **how)]  # type: ignore[arg-type]
 
 
+def waits(took: list[float], delay: float) -> bool:
+    """Most wait for as long as they should, and who was lucky with the machine no longer."""
+    return median(took) >= delay >= min(took) - MACHINE
+
+
 def expected(count: int, chance: float) -> object:
     """Within five standard deviations."""
     return pytest.approx(count * chance, abs=5 * sqrt(count * chance * (1 - chance)))
@@ -49,19 +54,19 @@ def expected(count: int, chance: float) -> object:
 def test_a_link_is_what_its_topology_says(up: Up) -> None:
     lab = up(bent(LinkQuality(Shape(delay=0.03), Shape(delay=0.06))))
 
-    assert 0.03 <= min(up_way(lab)) <= 0.03 + MACHINE
-    assert 0.06 <= min(down_way(lab)) <= 0.06 + MACHINE
+    assert waits(up_way(lab), 0.03)
+    assert waits(down_way(lab), 0.06)
 
 
 def test_a_delay_changes_live_in_the_direction_named(up: Up) -> None:
     lab = up(two_hosts())
-    assert min(up_way(lab)) <= MACHINE
+    assert waits(up_way(lab), 0)
 
     answer = lab.link(A, way="up", delay="40ms")
 
     assert answer["changed"] == ["delay 0 ms -> 40 ms (up)"]
-    assert 0.04 <= min(up_way(lab)) <= 0.04 + MACHINE
-    assert min(down_way(lab)) <= MACHINE
+    assert waits(up_way(lab), 0.04)
+    assert waits(down_way(lab), 0)
 
 
 def test_what_is_not_named_keeps_its_value_and_clean_ends_it_all(up: Up) -> None:
@@ -74,7 +79,7 @@ def test_what_is_not_named_keeps_its_value_and_clean_ends_it_all(up: Up) -> None
     assert (link["down"]["delay"], link["down"]["loss"]) == (0.02, 0.0)
 
     assert lab.link(A, clean=True)["link"]["words"] == "perfect"
-    assert min(up_way(lab)) <= MACHINE
+    assert waits(up_way(lab), 0)
     assert lab.run("middle", ["nft", "list", "tables"]).stdout == ""
     assert lab.link(A, clean=True)["changed"] == []
 
@@ -177,7 +182,7 @@ def test_a_link_is_pulled_and_put_back_as_it_was(up: Up) -> None:
     assert lab.link(A, plugged=False)["changed"] == ["unplugged"]
     assert lab.run(A, ["ping", "-n", "-c1", "-W1", B_ADDRESS]).returncode != 0
     assert lab.link(A, plugged=True)["changed"] == ["plugged in"]
-    assert min(up_way(lab)) >= 0.02
+    assert waits(up_way(lab), 0.02)
 
 
 def test_each_change_is_an_event(up: Up) -> None:
@@ -231,13 +236,13 @@ def test_a_link_in_a_lan_is_bent_for_its_own_machine_only(up: Up, tmp_path: Path
     where = lab.plan().underlay
     lab.link("laptop", way="up", delay="30ms")
 
-    def way(a: str, b: str) -> float:
-        return min(each.took for each in one_way(lab, a, b, where[b]))
+    def way(a: str, b: str) -> list[float]:
+        return [each.took for each in one_way(lab, a, b, where[b])]
 
-    assert 0.03 <= way("laptop", "server") <= 0.03 + MACHINE
-    assert 0.03 <= way("laptop", "printer") <= 0.03 + MACHINE
-    assert way("printer", "laptop") <= MACHINE
-    assert way("printer", "server") <= MACHINE
+    assert waits(way("laptop", "server"), 0.03)
+    assert waits(way("laptop", "printer"), 0.03)
+    assert waits(way("printer", "laptop"), 0)
+    assert waits(way("printer", "server"), 0)
 
 
 def test_ping_counts_the_wait_for_its_own_link(up: Up, tmp_path: Path) -> None:
@@ -291,7 +296,7 @@ def test_a_delay_line_that_dies_is_started_again(up: Up) -> None:
             break
 
     assert event["problem"] == "the delay line ended"
-    assert 0.02 <= min(up_way(lab)) <= 0.02 + MACHINE
+    assert waits(up_way(lab), 0.02)
 
 
 def test_the_delay_line_ends_with_the_lab(up: Up) -> None:
