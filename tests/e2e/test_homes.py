@@ -1,0 +1,180 @@
+"""Pairs of many kinds in one lab, `homes.toml`: where each path settles, and the proof.
+
+A pair is used by one test alone, so its path begins there.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.model.verdict import expect
+from lab.pytest_plugin import Net, Node, StartLab, Stream
+from tests.e2e.pairs import BACK, reaches, via
+from tests.interop.datagrams import send
+
+pytestmark = pytest.mark.xdist_group("homes")  # one lab for all of these
+
+scenario = pytest.mark.scenario
+DIRECT = [
+    pytest.param("server", "strict-1", marks=scenario(13)),
+    pytest.param("server", "hard-1", marks=scenario(13)),
+    pytest.param("mild-1", "hard-1", marks=scenario(14)),
+    pytest.param("elastic-1", "hard-1", marks=scenario(12)),
+    pytest.param("near-1", "strict-1", marks=scenario(10, 11)),  # two NATs on one side alone
+    pytest.param("near-1", "far-1", marks=scenario(11)),
+    pytest.param("near-1", "near-2", marks=scenario(7)),
+]
+RELAYED = [
+    ("strict-1", "hard-1"),
+    ("maze-1", "strict-1"),
+    ("maze-1", "hard-1"),
+    ("far-1", "far-2"),
+]
+ANSWERS = ("-m", "conntrack", "--ctstate", "ESTABLISHED")
+TO_A_NODE = ("-p", "udp", "--dport", "41641")
+
+
+@pytest.fixture(scope="module")
+def net(module_lab: StartLab) -> Net:
+    return module_lab("homes.toml")
+
+
+@pytest.mark.parametrize(("one", "other"), DIRECT)
+def test_a_pair_that_can_becomes_direct(net: Net, one: str, other: str) -> None:
+    a, b = net.node(one), net.node(other)
+    assert expect(net.lab.topology(), one, other).path == "direct"
+
+    reaches(a, b)
+    become_direct(a, b)
+
+    assert a.path_history(b) == b.path_history(a) == ["relay", "direct"]
+    net.prove_direct(a, b)
+
+
+@pytest.mark.scenario(6, 18)
+def test_in_one_lan_the_path_is_the_local_address(net: Net) -> None:
+    a, b = net.node("strict-1"), net.node("strict-2")
+    seen = net.wait_for_event("strict-2", "netcheck")["ipv4"]
+
+    reaches(a, b)
+    become_direct(a, b)
+
+    assert via(a, b) == endpoint(net, "strict-2")
+    assert via(b, a) == endpoint(net, "strict-1")
+    assert seen != endpoint(net, "strict-2")  # the other one that it could have been
+    net.prove_direct(a, b)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "router"),
+    [
+        pytest.param("strict-1", "strict-2", "strict", marks=scenario(8)),
+        pytest.param("near-1", "near-2", "turns", marks=scenario(9)),
+    ],
+)
+def test_two_with_one_local_port_are_told_apart_behind_one_address(
+    net: Net, one: str, other: str, router: str
+) -> None:
+    a, b, server = net.node(one), net.node(other), net.node("server")
+    for each in (a, b):
+        reaches(each, server)
+        become_direct(each, server)
+
+    ends = [via(server, each).split(":") for each in (a, b)]
+    assert [address for address, _port in ends] == [net.lab.plan().underlay[router]] * 2
+    assert len({port for _address, port in ends}) == 2
+    with net.without_relays():
+        for each in (a, b):
+            each.ping(server)
+            server.ping(each)
+
+
+# --- firewalls on hosts
+
+
+@pytest.mark.scenario(29)
+@pytest.mark.parametrize(("guarded", "other"), [("guard-1", "server"), ("guard-1", "guard-2")])
+def test_a_firewall_that_lets_answers_in_stops_no_path(net: Net, guarded: str, other: str) -> None:
+    a, b = net.node(guarded), net.node(other)
+    closed = [host for host in (guarded, other) if host.startswith("guard")]
+    stranger = net.lab.plan().underlay["nyc"]
+    for host in closed:
+        firewall(net, host, "-A", "INPUT", *ANSWERS, "-j", "ACCEPT")
+        firewall(net, host, "-A", "INPUT", *TO_A_NODE, "-s", stranger, "-j", "DROP")
+        firewall(net, host, "-A", "INPUT", *TO_A_NODE, "-j", "DROP")
+
+    reaches(a, b)
+    become_direct(a, b)
+    net.prove_direct(a, b)
+
+    for host in closed:  # the control: it does keep strangers out
+        assert dropped(net, host, stranger) == 0
+        send(net, "nyc", net.lab.plan().underlay[host], 41641, [b"a stranger"])
+        assert dropped(net, host, stranger) == 1
+        firewall(net, host, "-F", "INPUT")
+
+
+@pytest.mark.scenario(30)
+def test_a_firewall_that_eats_what_comes_keeps_the_path_on_the_relay(net: Net) -> None:
+    a, b = net.node("server"), net.node("guard-2")
+    told = net.wait_for_event("guard-2", "endpoints")["endpoints"]
+    relay = net.lab.plan().underlay["nyc"]
+    firewall(net, "guard-2", "-A", "INPUT", *TO_A_NODE, "!", "-s", relay, "-j", "DROP")
+
+    reaches(a, b)
+    echoes = a.stream(b, count=100, interval=0.02).finish()
+
+    assert endpoint(net, "guard-2") in told  # where it says that it is, and is not to be reached
+    assert dropped(net, "guard-2", f"!{relay}") > 0
+    assert (echoes.lost, echoes.duplicated) == (0, 0)
+    assert a.path_history(b) == b.path_history(a) == ["relay"]
+
+    firewall(net, "guard-2", "-F", "INPUT")
+    with a.stream(b, count=1000, interval=0.02).process as traffic:
+        become_direct(a, b)  # the control: the firewall was the only reason
+        traffic.terminate()
+
+
+@pytest.mark.scenario(7, 11, 13, 14)
+def test_pairs_that_cannot_stay_on_the_relay(net: Net) -> None:
+    pairs = [(net.node(one), net.node(other)) for one, other in RELAYED]
+    for a, b in pairs:
+        assert expect(net.lab.topology(), a.name, b.name).path == "relay"
+        reaches(a, b)
+
+    assert [lost for a, b in pairs if (lost := stream(a, b).finish().lost)] == []
+    with net.without_relays():
+        silent = [stream(a, b) for a, b in pairs]
+        assert [each.finish().lost for each in silent] == [50] * len(RELAYED)
+
+    for a, b in pairs:
+        assert "direct" not in a.path_history(b) + b.path_history(a)
+
+
+# --- what the tests are made of
+
+
+def stream(a: Node, b: Node) -> Stream:
+    return a.stream(b, count=50, interval=0.02)
+
+
+def become_direct(a: Node, b: Node) -> None:
+    a.wait_for_path(b, "direct", within=BACK)
+    b.wait_for_path(a, "direct", within=BACK)
+
+
+def endpoint(net: Net, host: str) -> str:
+    """By its own address."""
+    return f"{net.lab.plan().underlay[host]}:41641"
+
+
+def firewall(net: Net, host: str, *words: str) -> None:
+    done = net.run(host, "iptables", "-w", *words)
+    assert done.returncode == 0, done.stderr
+
+
+def dropped(net: Net, host: str, source: str) -> int:
+    """How many packets have met its rule that drops what is from there."""
+    table = net.run(host, "iptables", "-nvxL", "INPUT").stdout.splitlines()
+    [packets] = [row[0] for row in map(str.split, table) if "DROP" in row and source in row]
+    return int(packets)
