@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from lab.pytest_plugin import Net, StartLab
+from lab.pytest_plugin import StartLab
+from tests.e2e.asked import node
 from tests.e2e.captures import captured
 from tests.e2e.pairs import BACK, direct_pair
 
@@ -39,22 +39,16 @@ def test_a_path_is_looked_for_only_when_somebody_has_something_to_say(
 @pytest.mark.needs_lab("miniupnpd")
 def test_once_direct_nobody_is_asked_for_endpoints_any_more(lab: StartLab, tmp_path: Path) -> None:
     net, a, b = direct_pair(lab, "port-mapped")
-    netcheck(net, "node-a")  # the next one of its own accord is 20 seconds away
+    node(net, "node-a", "netcheck")  # the next one of its own accord is 20 seconds away
 
     with captured(net, ["node-a"], tmp_path, QUESTIONS) as after:
         assert a.stream(b, count=250, interval=0.02).finish().lost == 0  # five seconds
     assert sizes(after.files) == [EMPTY]
 
     with captured(net, ["node-a"], tmp_path, QUESTIONS) as asked:  # the control
-        netcheck(net, "node-a")
+        node(net, "node-a", "netcheck")
     assert sizes(asked.files) > [EMPTY]
     assert a.path(b) == "direct"
-
-
-def netcheck(net: Net, host: str) -> None:
-    control = net.lab.folder / "hosts" / host / "control.sock"
-    done = net.run(host, sys.executable, "-m", "node", "netcheck", "--control", str(control))
-    assert done.returncode == 0, done.stderr
 
 
 def sizes(files: dict[str, Path]) -> list[int]:
