@@ -19,7 +19,8 @@ def test_through_a_narrow_link_full_packets_go_directly_in_fragments(lab: StartL
     a, b = net.node("node-a"), net.node("node-b")
     a.ping(b)
     a.wait_for_path(b, "direct", within=10)
-    assert replies(net, a, b, count=20) >= 19  # one may be lost while the link's MTU is learned
+    assert replies(net, a, b, count=5) >= 1  # a few may be lost while the link's MTU is learned
+    assert replies(net, a, b, count=20) == 20
 
 
 def test_a_way_that_eats_large_datagrams_is_not_taken(lab: StartLab) -> None:
@@ -58,8 +59,9 @@ def test_not_even_a_narrow_link_that_hides_it_stops_the_relay(lab: StartLab) -> 
         done = net.run(machine, "iptables", "-w", "-I", "OUTPUT", *silence)
         assert done.returncode == 0, done.stderr
 
-    assert replies(net, a, b, count=20) >= 19
-    assert replies(net, b, a, count=20) >= 19
+    for one, other in ((a, b), (b, a)):
+        assert replies(net, one, other, count=5) >= 1  # TCP finds out by losing a few
+        assert replies(net, one, other, count=20) == 20
 
 
 def replies(net: Net, source: Node, to: Node, count: int) -> int:
