@@ -31,7 +31,7 @@ STEP = 46.0  # between rows
 ELBOW = 18.0  # how far below a router its links part
 PORT = 26.0  # between the uplinks of one host
 BAND = 40.0
-HEAD = 84.0  # the band's name stands before the first link to it
+HEAD = 92.0  # the band's name stands before the first link to it
 WORDS = 7.0  # between a link and its words
 
 

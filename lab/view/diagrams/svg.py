@@ -79,8 +79,9 @@ def _listed(below: list[Edge]) -> str:
 
 def _wire(line: Line, picture: Picture) -> Iterator[str]:
     points = " ".join(f"{x:g},{y:g}" for x, y in line.points)
-    name = escape(line.edge.uplink, quote=True)
-    yield f'<polyline class="wire" data-wire="{name}" points="{points}"/>'
+    names = {"wire": line.edge.uplink, "lower": line.edge.lower, "upper": line.edge.upper}
+    data = " ".join(f'data-{key}="{escape(name, quote=True)}"' for key, name in names.items())
+    yield f'<polyline class="wire" {data} points="{points}"/>'
     if line.edge.words:
         yield from _words(line, picture)
 
