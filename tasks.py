@@ -19,7 +19,7 @@ from invoke.tasks import task
 from lab import commands
 
 ROOT = Path(__file__).parent
-WINGS = ("node", "lab", "e2e", "interop")
+WINGS = ("node", "lab", "e2e", "interop", "web")
 
 
 @task(

@@ -1,0 +1,90 @@
+"""The live changes that the page has buttons for: a JSON object in, done to the lab, a sentence out.
+
+{"change": "cut", "a": "node-a", "b": "node-b"}  ->  "node-a <-> node-b: dropped, of open flows too ..."
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lab.client import Lab
+from lab.errors import BadRequest
+from lab.view import terminal
+
+Words = Mapping[str, str]
+PINGS = 5
+
+
+def _cut(lab: Lab, words: Words) -> str:
+    return terminal.cut(lab.cut(words["a"], words["b"]))
+
+
+def _restore(lab: Lab, words: Words) -> str:
+    return terminal.restored(lab.restore(words["a"], words["b"]))
+
+
+def _unplug(lab: Lab, words: Words) -> str:
+    lab.unplug(words["machine"])
+    return f"{words['machine']} is unplugged"
+
+
+def _plug(lab: Lab, words: Words) -> str:
+    lab.plug(words["machine"])
+    return f"{words['machine']} is plugged in again"
+
+
+def _nat(lab: Lab, words: Words) -> str:
+    return terminal.nat(lab.nat(words["router"], words["profile"]))
+
+
+def _flush(lab: Lab, words: Words) -> str:
+    return terminal.nat(lab.nat(words["router"], flush=True))
+
+
+def _link(lab: Lab, words: Words) -> str:
+    return terminal.link(lab.link(words["link"], delay=words["delay"], loss=words["loss"]))
+
+
+def _clean(lab: Lab, words: Words) -> str:
+    return terminal.link(lab.link(words["link"], clean=True))
+
+
+def _move(lab: Lab, words: Words) -> str:
+    return terminal.moved(lab.move(words["host"], words["router"]))
+
+
+def _daemon(lab: Lab, words: Words) -> str:
+    lab.daemon(words["machine"], words["action"])
+    return f"the daemon of {words['machine']}: {words['action']}, done"
+
+
+def _ping(lab: Lab, words: Words) -> str:
+    done = lab.ping(words["a"], words["b"], count=PINGS)
+    return (done.stdout or done.stderr).strip()
+
+
+CHANGES: dict[str, tuple[Callable[[Lab, Words], str], tuple[str, ...]]] = {
+    "cut": (_cut, ("a", "b")),
+    "restore": (_restore, ("a", "b")),
+    "unplug": (_unplug, ("machine",)),
+    "plug": (_plug, ("machine",)),
+    "nat": (_nat, ("router", "profile")),
+    "flush": (_flush, ("router",)),
+    "link": (_link, ("link", "delay", "loss")),
+    "clean": (_clean, ("link",)),
+    "move": (_move, ("host", "router")),
+    "ping": (_ping, ("a", "b")),
+    "daemon": (_daemon, ("machine", "action")),
+}
+
+
+def change(lab: Lab, asked: object) -> str:
+    """Raises a LabError with what is wrong; waits until it is done."""
+    words = asked if isinstance(asked, dict) else {}
+    if words.get("change") not in CHANGES:
+        raise BadRequest(f"there is no such change; there is: {', '.join(CHANGES)}")
+    does, keys = CHANGES[words["change"]]
+    for key in keys:
+        if not isinstance(words.get(key), str) or not words[key]:
+            raise BadRequest(f"{words['change']}: say which {key}")
+    return does(lab, words)
