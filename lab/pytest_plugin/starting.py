@@ -32,16 +32,11 @@ class StartLab:
         nat: Mapping[str, str] | None = None,
         set: Mapping[str, Any] | None = None,
         add: str = "",
-        captured: bool = False,
     ) -> Net:
-        """`set` overrides values by their keys; `add` is TOML with further machines.
-
-        `captured`: the lab's first `capture` begins with its first packet, before any daemon was there.
-        """
+        """`set` overrides values by their keys; `add` is TOML with further machines."""
         overrides = {key: toml(value) for key, value in (set or {}).items()}
         overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
-        wanted = load(self._found(topology), overrides, add)
-        lab = Lab.up(wanted, unused_name(), captured=captured)
+        lab = Lab.up(load(self._found(topology), overrides, add), unused_name())
         self.labs.append(lab)
         return Net(lab)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,7 +27,7 @@ def up(state: Path) -> Iterator[Up]:
     """Brings a plan or a topology up; what is still up when the test ends is taken down."""
     names: list[str] = []
 
-    def start(plan: Plan | Topology, name: str | None = None, **kw: Any) -> Lab:
+    def start(plan: Plan | Topology, name: str | None = None, **kw: Callable[[str], None]) -> Lab:
         names.append(name or (plan.topology if isinstance(plan, Plan) else plan.name))
         return Lab.up(plan, name, **kw)
 
