@@ -13,7 +13,7 @@ from typing import Any
 from lab.errors import BadRequest, KeeperGone, LabError
 
 SOCKET = "control.sock"
-_MAX_FDS = 8
+_MAX_FDS = 64
 
 
 def ask(folder: Path, question: str, timeout: float = 30.0, **words: Any) -> dict[str, Any]:

@@ -26,8 +26,10 @@ from lab.errors import BadRequest, KeeperGone, LabError, NoEvent, NoPath, NoSuch
 from lab.model.plan import Plan
 
 if TYPE_CHECKING:
+    from lab.capture.handle import Capture
     from lab.model.topology import Topology
 
+FROM_START = "capture"  # a paper: the keeper opens its taps before it starts the daemons
 _ENTER = Path(__file__).with_name("enter.py")
 _BUSY = 1.0  # seconds that another command may take to let go of a folder
 _DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
@@ -82,8 +84,12 @@ class Lab:
         topology: Topology | Plan,
         name: str | None = None,
         progress: Callable[[str], None] = _quiet,
+        captured: bool = False,
     ) -> Lab:
-        """Returns when every daemon is ready. The same input again changes nothing."""
+        """Returns when every daemon is ready. The same input again changes nothing.
+
+        `captured`: the first `capture` of it begins with its first packet, before any daemon was there.
+        """
         plan = _plan(topology)
         lab = cls(name or plan.topology, state.folder_of(name or plan.topology))
         until = time.monotonic() + _BUSY
@@ -94,7 +100,9 @@ class Lab:
                 if time.monotonic() > until:
                     raise lab._busy() from None
                 time.sleep(0.01)
-        starting.start(claim, plan, progress, _papers(topology))
+        starting.start(
+            claim, plan, progress, _papers(topology) | ({FROM_START: ""} if captured else {})
+        )
         return lab
 
     def _already_up(self, plan: Plan, progress: Callable[[str], None]) -> Lab:
@@ -242,6 +250,25 @@ class Lab:
 
     def ping(self, a: str, b: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run(a, self.ping_argv(a, b, **options))
+
+    def capture(
+        self,
+        out: str | Path,
+        *,
+        host: str = "",
+        link: str = "",
+        seconds: float | None = None,
+        last: int | None = None,
+    ) -> Capture:
+        """Everything on all interfaces (of a host, of a link) into one pcapng, until its `stop`.
+
+        Begun when this returns; to be used in a `with`, too. `last`: only so many bytes, the newest, are
+        kept, in memory, and written at the end.
+        """
+        from lab.capture.handle import Capture
+        from lab.capture.selection import selected
+
+        return Capture(self.folder, selected(self.plan(), host, link), Path(out), seconds, last)
 
     # --- changing it
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from lab.capture.handle import Capture
 from lab.client import Lab
 
 PING_PATIENCE = 5  # seconds; an outage this long is a failure wherever a ping is asserted
@@ -148,6 +150,10 @@ class Net:
 
     def run(self, host: str, *argv: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
         return self.lab.run(host, list(argv), timeout=timeout)
+
+    def capture(self, out: str | Path, host: str = "", link: str = "") -> Capture:
+        """All packets into a pcapng, for as long as the `with` lasts, or until its `stop`."""
+        return self.lab.capture(out, host=host, link=link)
 
     def unplug(self, host: str) -> None:
         self.lab.unplug(host)

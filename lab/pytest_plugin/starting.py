@@ -32,11 +32,16 @@ class StartLab:
         nat: Mapping[str, str] | None = None,
         set: Mapping[str, Any] | None = None,
         add: str = "",
+        captured: bool = False,
     ) -> Net:
-        """`set` overrides values by their keys; `add` is TOML with further machines."""
+        """`set` overrides values by their keys; `add` is TOML with further machines.
+
+        `captured`: the lab's first `capture` begins with its first packet, before any daemon was there.
+        """
         overrides = {key: toml(value) for key, value in (set or {}).items()}
         overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
-        lab = Lab.up(load(self._found(topology), overrides, add), unused_name())
+        wanted = load(self._found(topology), overrides, add)
+        lab = Lab.up(wanted, unused_name(), captured=captured)
         self.labs.append(lab)
         return Net(lab)
 

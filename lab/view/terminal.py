@@ -166,6 +166,19 @@ def moved(answer: Json) -> str:
     return f"{host}: {answer['was']} -> {answer['now']}, {' '.join(answer['had'])} -> {has}"
 
 
+def captured(told: Json) -> str:
+    """The answer of lab.capture: how much, and whether it is all."""
+    line = (
+        f"{told['packets']} packets of {told['interfaces']} interfaces in {told['seconds']:.1f} s"
+    )
+    line += f": {told['out']}"
+    if told["dropped"]:
+        line += (
+            f"\n{told['dropped']} more came too fast, and are missing; --host or --link takes less"
+        )
+    return line
+
+
 def doctor(found: Sequence[Json]) -> str:
     """The answer of lab.doctor: each capability, yes or no, and what to do."""
     rows = [[word(one), one["name"], (one["ok"] and one["found"]) or one["hint"]] for one in found]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import selectors
 import socket
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ _LONGEST_QUESTION = 1 << 16
 class Answer:
     words: Mapping[str, Any] = field(default_factory=dict)
     fds: tuple[int, ...] = ()
+    gives_away: bool = False  # the descriptors are the caller's alone from then on
 
 
 Handler = Callable[[Mapping[str, Any]], Answer]
@@ -37,6 +39,7 @@ class _Caller:
     question: bytes = b""
     answer: bytes = b""
     fds: tuple[int, ...] = ()
+    given_away: tuple[int, ...] = ()  # to be closed once they are sent, or cannot be
 
 
 class Control:
@@ -86,6 +89,7 @@ class Control:
         if answer is not None:
             caller.answer = json.dumps(answer.words).encode() + b"\n"
             caller.fds = answer.fds
+            caller.given_away = answer.fds if answer.gives_away else ()
             self._send(caller)
 
     def _answer(self, caller: _Caller, line: bytes) -> Answer | None:
@@ -107,6 +111,7 @@ class Control:
         if caller.fds:
             sent = socket.send_fds(caller.socket, [caller.answer], caller.fds)
             caller.fds = ()
+            _close(caller)
         else:
             sent = caller.socket.send(caller.answer)
         caller.answer = caller.answer[sent:]
@@ -116,5 +121,12 @@ class Control:
     def _hang_up(self, caller: _Caller) -> None:
         self._selector.unregister(caller.socket)
         caller.socket.close()
+        _close(caller)
         if caller in self._bells:
             self._bells.remove(caller)
+
+
+def _close(caller: _Caller) -> None:
+    for fd in caller.given_away:
+        os.close(fd)
+    caller.given_away = ()

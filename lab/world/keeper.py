@@ -82,6 +82,7 @@ class Keeper:
         from lab.world.roster import roster_of
         from lab.world.rules import has_legacy
         from lab.world.supervisor import Supervisor
+        from lab.world.tapping import Tapping
 
         self._name = name
         self._starter = starter
@@ -106,9 +107,9 @@ class Keeper:
         impairments.apply()
         cutting = Cutting(world, self._record)
         changing = Changing(world, folder, self._record, self._supervisor, impairments, cutting)
-        handlers = (
-            answers.handlers() | impairments.handlers() | cutting.handlers() | changing.handlers()
-        )
+        tapping = Tapping(world, folder)
+        parts = (answers, impairments, cutting, changing, tapping)
+        handlers = {word: each for part in parts for word, each in part.handlers().items()}
         control = Control(folder / "control.sock", self._selector, handlers)
         self._record.on_append = control.ring
 

@@ -85,6 +85,7 @@ class HandshakeSecrets:
     static: bytes = field(repr=False)
     ephemeral: bytes = field(repr=False)
     preshared: bytes = field(repr=False)
+    message: bytes = field(repr=False)  # ours, as sent: the initiation or the response
 
 
 Output: TypeAlias = (

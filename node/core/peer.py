@@ -194,13 +194,15 @@ class Peer:
             self._counters["degenerate_key"] += 1
             return []
         self._initiated, message = created
-        return [*self._secrets(ephemeral), self._handshake(message.pack(), now)]
+        initiation = self._handshake(message.pack(), now)
+        return [*self._secrets(ephemeral, initiation), initiation]
 
-    def _secrets(self, ephemeral: bytes) -> list[Output]:
+    def _secrets(self, ephemeral: bytes, sent: Transmit) -> list[Output]:
         if not self._local.log_keys:
             return []
         static, preshared = self._local.private.raw, self.config.preshared_key
-        return [HandshakeSecrets(self.key, static, ephemeral, preshared)]
+        [message] = sent.datagrams
+        return [HandshakeSecrets(self.key, static, ephemeral, preshared, message)]
 
     def _handshake(self, message: bytes, now: float) -> Transmit:
         signed = self._jar.sign(message, now)
@@ -242,7 +244,7 @@ class Peer:
         self._timers.authenticated_received(now)
         self._handshake_sent(now)
         answer = self._handshake(message.pack(), now)
-        return [*self._secrets(ephemeral), Heard(self.key, source), answer]
+        return [*self._secrets(ephemeral, answer), Heard(self.key, source), answer]
 
     def receive_response(self, message: Response, source: Source, now: float) -> list[Output]:
         initiated = self._initiated

@@ -92,6 +92,9 @@ def arguments(argv: Sequence[str]) -> Namespace:
         help="write all that clients send to F, as the relay sees it behind TLS: for proofs",
     )  # fmt: skip
     parser.add_argument(
+        "--keylog", type=Path, metavar="F", help="append TLS keys there, to open captures with"
+    )
+    parser.add_argument(
         "--mesh-with", action="append", default=[], metavar="HOST[:PORT][/ADDRESS]",
         help="another relay of this region; may be repeated",
     )  # fmt: skip
@@ -136,6 +139,8 @@ def settings_from(args: Namespace) -> Settings:
     if url is not None and not url.startswith(("http://", "https://")):
         raise Refused(f"--verify-client-url {url}: not an http:// or https:// URL", BAD_INPUT)
     context, pin = (None, None) if args.plain_http else _tls(args, private)
+    if context is not None and args.keylog is not None:
+        _log_keys(context, args.keylog)
     stun_port, tap = args.stun_port or None, _tap(args.tap)
     return Settings(
         args.hostname, endpoints, context, pin, private, stun_port, tap, _mesh(args),
@@ -213,6 +218,16 @@ def _tls(args: Namespace, derp_key: NodePrivate) -> tuple[ssl.SSLContext, str | 
     chain = certificates.read_pem(args.cert, "--cert")
     key = certificates.read_pem(args.key, "--key")
     return certificates.server_context(chain, key, derp_key.public), None
+
+
+def _log_keys(context: ssl.SSLContext, path: Path) -> None:
+    """In the form of NSS, which Wireshark reads (tls.keylog_file); nobody else's to read, from the start."""
+    try:
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        context.keylog_filename = str(path)
+    except OSError as error:
+        raise Refused(f"--keylog {path}: {error.strerror}", BAD_INPUT) from None
 
 
 def _derp_key(path: Path | None) -> NodePrivate:

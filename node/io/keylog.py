@@ -2,6 +2,9 @@
 
 Only for who asked for it with `--keylog`. Whoever has this file reads all traffic, and our private key:
 it has mode 0600 from its first moment.
+
+A handshake that went through a relay is in no capture, for it was inside TLS; and Wireshark opens no session
+whose handshake it has not seen. So our half of it is logged too, in a line that Wireshark itself skips.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ class KeyLog:
             "REMOTE_STATIC_PUBLIC_KEY": secrets.peer.raw,
             "LOCAL_EPHEMERAL_PRIVATE_KEY": secrets.ephemeral,
             "PRESHARED_KEY": secrets.preshared,
+            "HANDSHAKE_MESSAGE": secrets.message,
         }
         lines = [f"{word} = {base64.b64encode(raw).decode()}\n" for word, raw in words.items()]
         os.write(self._fd, "".join(lines).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def up(state: Path) -> Iterator[Up]:
     """Brings a plan or a topology up; what is still up when the test ends is taken down."""
     names: list[str] = []
 
-    def start(plan: Plan | Topology, name: str | None = None, **kw: Callable[[str], None]) -> Lab:
+    def start(plan: Plan | Topology, name: str | None = None, **kw: Any) -> Lab:
         names.append(name or (plan.topology if isinstance(plan, Plan) else plan.name))
         return Lab.up(plan, name, **kw)
 

@@ -37,6 +37,7 @@ def test_with_the_logged_keys_a_capture_opens() -> None:
     [data] = datagrams(a.receive([response], "b", 1.0))
 
     assert isinstance(secrets, HandshakeSecrets)
+    assert [secrets.message] == datagrams([initiation])
     [first], second = map(parse, datagrams([initiation])), parse(response)
     assert isinstance(first, Initiation)
     assert isinstance(second, Response)
@@ -61,7 +62,9 @@ def test_who_answers_logs_too() -> None:
     a = device(A, B, "100.64.2.20/32", log_keys=False)
     b = device(B, A, "100.64.1.10/32", log_keys=True)
     outputs = b.receive(datagrams(a.initiate(B.public, 1.0)), "a", 1.0)
-    assert [o.peer for o in outputs if isinstance(o, HandshakeSecrets)] == [A.public]
+    [secrets] = [o for o in outputs if isinstance(o, HandshakeSecrets)]
+    assert secrets.peer == A.public
+    assert [secrets.message] == datagrams(outputs)
 
 
 def test_unasked_no_key_leaves_the_device() -> None:
@@ -72,7 +75,9 @@ def test_unasked_no_key_leaves_the_device() -> None:
 def test_the_log_is_its_owners_alone_and_in_wiresharks_words(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.touch(mode=0o644)
-    KeyLog(str(file)).write(HandshakeSecrets(B.public, b"\x01" * 32, b"\x02" * 32, SHARED))
+    KeyLog(str(file)).write(
+        HandshakeSecrets(B.public, b"\x01" * 32, b"\x02" * 32, SHARED, b"\x01\0")
+    )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     lines = file.read_text().splitlines()
     assert lines[0] == "LOCAL_STATIC_PRIVATE_KEY = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
@@ -80,6 +85,7 @@ def test_the_log_is_its_owners_alone_and_in_wiresharks_words(tmp_path: Path) -> 
         "REMOTE_STATIC_PUBLIC_KEY",
         "LOCAL_EPHEMERAL_PRIVATE_KEY",
         "PRESHARED_KEY",
+        "HANDSHAKE_MESSAGE",
     ]
 
 

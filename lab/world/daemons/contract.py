@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lab.capture.keylogs import KEYLOG, TLS_KEYLOG
 from lab.world.roster import Roster
+
+__all__ = ["KEYLOG", "PYTHON", "TLS_KEYLOG", "Daemon", "Event", "Place"]
 
 Event = dict[str, Any]
 PYTHON = sys.executable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.world.daemons.contract import PYTHON, Daemon
+from lab.world.daemons.contract import PYTHON, TLS_KEYLOG, Daemon
 from lab.world.roster import Secret
 
 
@@ -14,6 +14,7 @@ class Derper(Daemon):
         argv = [PYTHON, "-m", "node", "derper", "--hostname", relay.hostname]
         argv += ["--cert", place.write("cert.pem", certificate)]
         argv += ["--key", place.write("cert.key", key, 0o600)]
+        argv += ["--keylog", str(place.folder / TLS_KEYLOG)]
         argv += ["--derp-key", place.write("derp.key", Secret.new().text, 0o600)]
         if relay.derp_port != 443:
             argv += ["--listen", f"{place.address}:{relay.derp_port}"]

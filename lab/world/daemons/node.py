@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from lab.world.daemons.contract import PYTHON, Daemon
+from lab.world.daemons.contract import KEYLOG, PYTHON, Daemon
 
 
 class Node(Daemon):
@@ -19,6 +19,7 @@ class Node(Daemon):
             netmap["mtu"] = self.settings["mtu"]
         argv = [PYTHON, "-m", "node", "up", "--tun", "ts0", "--control", self._control]
         argv += ["--netmap", place.write("netmap.json", json.dumps(netmap, indent=1))]
+        argv += ["--keylog", str(place.folder / KEYLOG)]
         argv += ["--key", place.write("node.key", roster.members[place.host].key.text, 0o600)]
         if roster.relays:
             argv += ["--ca", place.write("ca.pem", roster.authority.certificate)]

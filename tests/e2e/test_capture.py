@@ -1,0 +1,125 @@
+"""What Wireshark makes of a captured upgrade, with nothing but the file: names, keys, comments, the inside.
+
+One lab for all of these: captured from its first packet on, while the path moves from relay to direct.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.pytest_plugin import Net, StartLab
+
+pytestmark = pytest.mark.xdist_group("capture")
+
+DISCO_MAGIC = b"TS\xf0\x9f\x92\xac"
+DERP_MAGIC = b"DERP\xf0\x9f\x94\x91"  # how a relay greets
+MARKER = b"MARKER inside it"
+LINKS = {  # every interface on the way of a direct packet, but the tunnel's own
+    *("node-a/eth0", "home-a/node-a", "home-a/lan0", "home-a/wan0"),
+    *("carrier-a/home-a", "carrier-a/lan0", "carrier-a/wan0", "internet/carrier-a"),
+    *("node-b/eth0", "home-b/node-b", "home-b/lan0", "home-b/wan0"),
+    *("carrier-b/home-b", "carrier-b/lan0", "carrier-b/wan0", "internet/carrier-b"),
+}
+Frames = list[dict[str, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def upgrade(module_lab: StartLab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Net, Path]:
+    file = tmp_path_factory.mktemp("capture") / "upgrade.pcapng"
+    net = module_lab("double-nat", captured=True)
+    a, b = net.node("node-a"), net.node("node-b")
+    with net.capture(file) as capture:
+        echoes = a.stream(b, count=100, interval=0.01, payload=MARKER.decode()).finish()
+        net.wait_for_event("node-b", "path", kind="direct")
+    assert (echoes.lost, capture.stop().dropped) == (0, 0)
+    assert a.path_history(b) == ["relay", "direct"]
+    return net, file
+
+
+def test_every_interface_of_every_machine_has_its_name(upgrade: tuple[Net, Path]) -> None:
+    net, file = upgrade
+    about = subprocess.run(["capinfos", file], capture_output=True, text=True, check=True).stdout
+    named = {line.split(" = ")[1] for line in about.splitlines() if " Name = " in line}
+    planned = {
+        f"{machine.name}/{interface.name}"
+        for machine in net.lab.plan().machines
+        for interface in machine.interfaces
+    }
+    assert planned <= named
+    assert {"node-a/ts0", "nyc/lo", "lab/events"} <= named
+
+
+def test_wireshark_opens_the_tunnel_on_every_link(upgrade: tuple[Net, Path]) -> None:
+    _, file = upgrade
+    opened = frames(file, "wg.type == 4 && icmp", "frame.interface_name", "data.data")
+    all_data = frames(file, "wg.type == 4", "frame.interface_name", "ip.proto")
+
+    assert {frame["frame.interface_name"][0] for frame in opened} == LINKS
+    assert all(bytes.fromhex(frame["data.data"][0]).startswith(MARKER) for frame in opened)
+    assert [frame for frame in all_data if len(frame["ip.proto"]) != 2] == []  # UDP, and inside it
+
+
+def test_wireshark_opens_what_goes_to_the_relay(upgrade: tuple[Net, Path]) -> None:
+    _, file = upgrade
+    # A TCP segment that is seen on several interfaces is dissected on the first of them.
+    requests = frames(file, 'http.request.uri == "/derp"', "frame.interface_name", "http.upgrade")
+    greetings = frames(file, f"data.data contains {DERP_MAGIC.hex(':')}", "frame.interface_name")
+
+    uplinks = {"node-a/eth0", "home-a/wan0", "carrier-a/wan0"}
+    uplinks |= {name.replace("-a", "-b") for name in uplinks}
+    assert {each["frame.interface_name"][0] for each in requests} == uplinks
+    assert all(each["http.upgrade"] == ["DERP"] for each in requests)
+    assert "nyc/eth0" in {each["frame.interface_name"][0] for each in greetings}
+
+
+def test_path_changes_are_commented_where_they_happen(upgrade: tuple[Net, Path]) -> None:
+    net, file = upgrade
+    told = frames(file, 'frame.comment contains "the path to"', "frame.comment", "frame.time_epoch")
+    changes = net.events("node-a", "path") + net.events("node-b", "path")
+    changes.sort(key=lambda event: float(event["at"]))
+
+    assert [each["frame.comment"][0].split(" from here on")[0] for each in told] == [
+        f"{one['host']}: the path to {one['peer']} is {one['kind']}" for one in changes
+    ]
+    # One clock: what tshark calls the time is `at` and a whole number of seconds.
+    apart = [
+        float(each["frame.time_epoch"][0]) - one["at"]
+        for each, one in zip(told, changes, strict=True)
+    ]
+    assert [round(each, 3) for each in apart] == [round(apart[0])] * len(apart)
+
+
+def test_disco_goes_over_udp_and_handshakes_are_repeated_beside_the_packets(
+    upgrade: tuple[Net, Path],
+) -> None:
+    _, file = upgrade
+    disco = frames(file, f"udp.payload[0:6] == {DISCO_MAGIC.hex(':')}", "frame.interface_name")
+    initiations = frames(file, "wg.type == 1", "frame.interface_name")
+
+    assert {frame["frame.interface_name"][0] for frame in disco} >= LINKS
+    assert {frame["frame.interface_name"][0] for frame in initiations} == {"lab/handshakes"}
+
+
+def test_without_its_keys_the_same_capture_stays_closed(upgrade: tuple[Net, Path]) -> None:
+    _, file = upgrade
+    closed = file.with_name("closed.pcapng")
+    subprocess.run(["editcap", "--discard-all-secrets", file, closed], check=True)
+
+    assert frames(closed, "wg.type == 4", "frame.number") != []
+    assert frames(closed, "wg.type == 4 && icmp", "frame.number") == []
+    assert frames(closed, 'http.request.uri == "/derp"', "frame.number") == []
+
+
+def frames(file: Path, words: str, *fields: str) -> Frames:
+    """What tshark shows of the frames that a display filter picks: each field's values."""
+    argv = ["tshark", "-r", str(file), "-Y", words, "-T", "json"]
+    for field in fields:
+        argv += ["-e", field]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return [frame["_source"]["layers"] for frame in found]
