@@ -7,6 +7,8 @@ errand and stays there until the next one; the rest of the keeper never moves.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,9 @@ from lab.world.kernel import CLONE_FS, CLONE_NEWNET, CLONE_NEWNS, setns, unshare
 from lab.world.netlink import Rtnetlink
 
 T = TypeVar("T")
+_FIRST_OF_OURS = (
+    1024  # descriptors below are for libraries that call select(), which knows no others
+)
 
 
 @dataclass(slots=True)
@@ -66,4 +71,12 @@ def _make(count: int) -> Iterator[Namespace]:
     for _ in range(count):
         unshare(CLONE_NEWNET)
         fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        yield Namespace(fd, Rtnetlink())
+        yield Namespace(_out_of_the_way(fd), Rtnetlink(_out_of_the_way))
+
+
+def _out_of_the_way(fd: int) -> int:
+    with contextlib.suppress(OSError):  # few are allowed, so no lab can be large
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_OF_OURS)
+        os.close(fd)
+        return high
+    return fd

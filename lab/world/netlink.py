@@ -12,7 +12,7 @@ import itertools
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _REQUEST = 0x1
@@ -54,8 +54,11 @@ class NetlinkError(Exception):
 class Rtnetlink:
     """Opened in the namespace that the calling thread is in; works on that one for ever."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    def __init__(self, keep: Callable[[int], int] = int) -> None:
+        """`keep`: the descriptor that it is to have, from the one that it got."""
+        kind = (socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        got = socket.socket(*kind).detach()
+        self._socket = socket.socket(*kind, fileno=keep(got))
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._sequence = itertools.count(1)

@@ -40,6 +40,15 @@ def test_a_plugged_bridge_port_is_back_at_once(up: Up) -> None:
     assert lab.run(A, [*PING, "192.168.1.11"]).returncode == 0
 
 
+def test_machines_leave_the_low_descriptors_to_others(up: Up) -> None:
+    """libnftables calls select(), which ends a process that shows it one above 1023."""
+    named = up(two_hosts()).run(A, ["readlink", f"/run/netns/{A}"]).stdout
+
+    folder, _, number = named.rpartition("/")
+    assert folder == "/proc/1/fd"
+    assert int(number) >= 1024
+
+
 def test_links_make_no_addresses_of_their_own(up: Up) -> None:
     shown = up(two_hosts()).run(A, ["ip", "-j", "address", "show", "eth0"]).stdout
 
