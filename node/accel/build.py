@@ -13,7 +13,10 @@ from pathlib import Path
 
 from cffi import FFI  # type: ignore[import-untyped]
 
+from node.accel.sources import HERE, fingerprint, text
+
 DECLARATIONS = """
+#define BUILT_FROM ...
 typedef struct cipher cipher;
 cipher *openssl_cipher(const char *linked);
 cipher *libsodium_cipher(uintptr_t seal, uintptr_t open);
@@ -27,18 +30,20 @@ void seal_super(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t count
                 int protocol, uint8_t *rows, size_t size, size_t last);
 size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
                  uint64_t *counters, uint8_t *failed);
+int is_run(const uint64_t *counters, size_t count);
+int is_uniform(const uint8_t *rows, size_t size, size_t count);
 size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                   const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
                   uint32_t *lengths);
 """
 
-HERE = Path(__file__).parent
+BUILT = "_loop.abi3.so"  # as an installation names it, so that neither hides the other
 
 ffibuilder = FFI()
 ffibuilder.cdef(DECLARATIONS)
 ffibuilder.set_source(
     "node.accel._loop",
-    (HERE / "cipher.c").read_text() + (HERE / "loop.c").read_text(),
+    f"enum {{ BUILT_FROM = {fingerprint()} }};\n{text()}",
     extra_compile_args=["-O3"],
     libraries=["dl"],
     optional=True,  # setuptools: no compiler is no error, and the node does without
@@ -49,7 +54,7 @@ def build() -> Path:
     """Compile next to this file. Raises when there is no compiler, or a C header is missing."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         built = Path(ffibuilder.compile(tmpdir=scratch))
-        return Path(shutil.copy2(built, HERE))
+        return Path(shutil.copy2(built, HERE / BUILT))
 
 
 if __name__ == "__main__":

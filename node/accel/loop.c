@@ -156,6 +156,24 @@ static size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t siz
     return failures;
 }
 
+/* Do the counters follow one another? */
+static int is_run(const uint64_t *counters, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (counters[i] != counters[0] + i)
+            return 0;
+    return 1;
+}
+
+/* Do all rows begin with the same type and index? */
+static int is_uniform(const uint8_t *rows, size_t size, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (memcmp(rows, rows + i * size, 8))
+            return 0;
+    return 1;
+}
+
 struct head {
     const uint8_t *packet;
     size_t ip_length, header_length, length; /* header_length 0: stays alone */

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from node.accel import _loop  # type: ignore[attr-defined]
+from node.accel.sources import fingerprint
 from node.core import libsodium
 from node.core.checksum import Buffer
 from node.core.coalesce import TunFeatures
@@ -24,6 +25,8 @@ MAX_ROWS = LARGEST // OVERHEAD
 
 lib: Any = _loop.lib
 ffi: Any = _loop.ffi
+if getattr(lib, "BUILT_FROM", None) != fingerprint():
+    raise ImportError("the C loop was built from other sources: python -m node.accel.build")
 
 
 def ciphers() -> dict[str, Any]:
@@ -56,6 +59,7 @@ class AcceleratedSegments:
         self._writes_at = ffi.from_buffer(self._writes)
         self._counters = ffi.new("uint64_t[]", MAX_ROWS)
         self._failed = ffi.new("uint8_t[]", MAX_ROWS)
+        self._none = ffi.new("uint8_t[]", MAX_ROWS)
         self._lengths = ffi.new("uint32_t[]", MAX_ROWS)
 
     def seal_superpacket(
@@ -102,24 +106,30 @@ class AcceleratedSegments:
         if count > MAX_ROWS or min(last, rows.size) < OVERHEAD:
             return self._plain.open(key, rows)
         at = ffi.from_buffer(rows.buffer) + rows.start
-        secret, counters = ffi.from_buffer(key), self._counters
+        counters = self._counters
         failures = lib.open_rows(
-            self._cipher, secret, at, rows.size, count, last, counters, self._failed
+            self._cipher, ffi.from_buffer(key), at, rows.size, count, last, counters, self._failed
         )
         failed = tuple(i for i in range(count) if self._failed[i]) if failures else ()
         return Opened(rows, _as_range(counters, count), failed)
+
+    def is_uniform(self, rows: Rows) -> bool:
+        at = ffi.from_buffer(rows.buffer) + rows.start
+        return bool(lib.is_uniform(at, rows.size, rows.count))
 
     def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
         rows, features = opened.rows, self._features
         count = rows.count
         if not features.virtio or rows.stop - rows.start > LARGEST or count > MAX_ROWS:
             return self._plain.coalesce(opened, refused)
-        skipped = bytearray(count)
-        for i in (*opened.failed, *refused):
-            skipped[i] = 1
+        skipped = self._none
+        if opened.failed or refused:
+            skipped = ffi.new("uint8_t[]", count)
+            for i in (*opened.failed, *refused):
+                skipped[i] = 1
         at = ffi.from_buffer(rows.buffer) + rows.start
         number = lib.merge_rows(
-            *(at, rows.size, count, rows.last, ffi.from_buffer(skipped)),
+            *(at, rows.size, count, rows.last, skipped),
             *(features.tcp, features.udp, self._writes_at, self._lengths),
         )
         writes: list[Buffer] = []
@@ -131,7 +141,8 @@ class AcceleratedSegments:
 
 
 def _as_range(counters: Any, count: int) -> Sequence[int]:
-    first, last = counters[0], counters[count - 1]
-    numbers = ffi.unpack(counters, count)
-    expected = range(first, first + count)
-    return expected if last == expected[-1] and numbers == list(expected) else numbers
+    if lib.is_run(counters, count):
+        first = counters[0]
+        return range(first, first + count)
+    numbers: list[int] = ffi.unpack(counters, count)
+    return numbers

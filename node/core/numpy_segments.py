@@ -8,7 +8,7 @@ from node.core.checksum import Buffer
 from node.core.coalesce import TunFeatures
 from node.core.open_batch import BatchOpener
 from node.core.row_cipher import CIPHERS
-from node.core.rows import Rows, kept
+from node.core.rows import Rows, is_uniform, kept
 from node.core.runs import runs_of
 from node.core.seal_batch import BatchSealer
 from node.core.segments import Opened, PlainSegments
@@ -48,6 +48,9 @@ class NumpySegments:
             out += self._sealer.seal_run(key, receiver, counter, run)
             counter += len(run.packets)
         return out
+
+    def is_uniform(self, rows: Rows) -> bool:
+        return self._opener.is_uniform(rows) if self._opener.reaches(rows) else is_uniform(rows)
 
     def open(self, key: bytes, rows: Rows) -> Opened:
         if rows.count == 1 or not self._opener.reaches(rows):  # columns do not pay for an ACK

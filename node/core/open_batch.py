@@ -58,6 +58,14 @@ class BatchOpener:
             and rows.count <= len(STEPS)
         )
 
+    def is_uniform(self, rows: Rows) -> bool:
+        """Of rows that it reaches."""
+        if rows.buffer is not self._buffer:
+            self._use(rows.buffer)
+        first = rows.start // rows.size
+        heads = self._table(rows).heads[first : first + rows.count]
+        return not np.count_nonzero(heads != heads[0])
+
     def open(self, key: bytes, rows: Rows) -> tuple[Rows, range | list[int], tuple[int, ...]]:
         """The opened rows, their counters, and those that failed."""
         if rows.buffer is not self._buffer:

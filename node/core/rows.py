@@ -10,8 +10,8 @@ and packets are sealed and opened in place, so a packet always starts 16 bytes i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from node.core.session import padding
 
@@ -22,16 +22,18 @@ MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of older kernels; newer ones allow 128
 MAX_SEND = 65400  # bytes: with all headers less than 64 KiB, or the device cuts it up in software
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made several times a batch, and freezing makes that thrice as dear
 class Rows:
+    """Never changed once made."""
+
     buffer: bytearray
     start: int
     stop: int
     size: int
+    count: int = field(init=False, compare=False)
 
-    @property
-    def count(self) -> int:
-        return -(-(self.stop - self.start) // self.size)
+    def __post_init__(self) -> None:
+        self.count = -(-(self.stop - self.start) // self.size)
 
     @property
     def last(self) -> int:
@@ -72,6 +74,8 @@ def per_send(size: int) -> int:
 def sends(buffer: bytearray, stop: int, size: int) -> list[Rows]:
     """All rows up to `stop`, in pieces that one call can send."""
     step = per_send(size) * size
+    if stop <= step:
+        return [Rows(buffer, 0, stop, size)]
     return [Rows(buffer, at, min(at + step, stop), size) for at in range(0, stop, step)]
 
 
@@ -81,32 +85,33 @@ def kept(rows: Rows) -> Rows:
     return Rows(copy, 0, len(copy), rows.size)
 
 
-def transport_runs(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
+def is_uniform(rows: Rows) -> bool:
+    """Do all rows begin with the same type and index? None has less than 8 bytes."""
+    buffer, start, stop, size = rows.buffer, rows.start, rows.stop, rows.size
+    return all(buffer[i:stop:size].count(buffer[i]) == rows.count for i in range(start, start + 8))
+
+
+def transport_runs(
+    rows: Rows, is_uniform: Callable[[Rows], bool] = is_uniform
+) -> Iterator[tuple[int | None, Rows]]:
     """Runs of transport data for one receiver index; None for a run of anything else."""
     count = rows.count
-    if count == 1:
-        yield _receiver(rows), rows
-        return
-    index = _receiver(rows.part(0, 1))
-    if index is not None and rows.last >= OVERHEAD and _is_uniform(rows, count):
+    index = _receiver(rows.buffer, rows.start, rows.stop if count == 1 else rows.start + rows.size)
+    if count == 1 or (index is not None and rows.last >= OVERHEAD and is_uniform(rows)):
         yield index, rows
         return
     first = 0
     for i in range(1, count + 1):
-        following = _receiver(rows.part(i, 1)) if i < count else -1
+        following: int | None = -1
+        if i < count:
+            row = rows.part(i, 1)
+            following = _receiver(row.buffer, row.start, row.stop)
         if following != index:
             yield index, rows.part(first, i - first)
             first, index = i, following
 
 
-def _receiver(row: Rows) -> int | None:
-    if row.stop - row.start < OVERHEAD:
+def _receiver(buffer: bytearray, start: int, stop: int) -> int | None:
+    if stop - start < OVERHEAD or buffer[start : start + 4] != b"\x04\0\0\0":
         return None
-    head = row.buffer[row.start : row.start + 8]
-    return int.from_bytes(head[4:], "little") if head[:4] == b"\x04\0\0\0" else None
-
-
-def _is_uniform(rows: Rows, count: int) -> bool:
-    """Do all rows begin with the same type and index?"""
-    buffer, start, stop, size = rows.buffer, rows.start, rows.stop, rows.size
-    return all(buffer[i:stop:size].count(buffer[i]) == count for i in range(start, start + 8))
+    return int.from_bytes(buffer[start + 4 : start + 8], "little")

@@ -11,6 +11,7 @@ that the next call of the same method uses again: send it or copy it first.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
@@ -18,8 +19,12 @@ from node.core.aead import open_sealed, seal
 from node.core.checksum import Buffer
 from node.core.coalesce import TunFeatures, coalesce
 from node.core.flow import packet_length
-from node.core.rows import HEADER, Rows, padded, sends
-from node.core.superpacket import SuperPacket, ordinary, split
+from node.core.rows import HEADER, TRANSPORT, Rows, is_uniform, sends
+from node.core.session import padding
+from node.core.superpacket import SuperPacket, finished, ordinary, split
+from node.wire.virtio import PLAIN_BYTES
+
+_HEAD = struct.Struct("<IIQ")
 
 
 class Opened(NamedTuple):
@@ -57,6 +62,9 @@ class Segments(Protocol):
     ) -> list[Rows]:
         """For ordinary packets, whose checksums may wait to be finished; an empty one is a keepalive."""
 
+    def is_uniform(self, rows: Rows) -> bool:
+        """As in `rows`."""
+
     def open(self, key: bytes, rows: Rows) -> Opened:
         """For rows of transport data with one receiver index; each at least 32 bytes."""
 
@@ -76,22 +84,37 @@ class PlainSegments:
     def seal_superpacket(
         self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
     ) -> list[Rows]:
+        if superpacket.is_ordinary:
+            return self._seal_one(key, receiver, counter, superpacket)
         packets = [ordinary(packet) for packet in split(superpacket)]
         return self.seal_packets(key, receiver, counter, packets)
+
+    def _seal_one(
+        self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
+    ) -> list[Rows]:
+        """What comes alone waits for nobody: a ping's packet takes the shortest way there is."""
+        plain = finished(superpacket)
+        plain += bytes(padding(len(plain), self._mtu))
+        row = bytearray(_HEAD.pack(TRANSPORT, receiver, counter) + seal(key, counter, plain))
+        return [Rows(row, 0, len(row), len(row))]
 
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
     ) -> list[Rows]:
-        prefix = b"\x04\0\0\0" + receiver.to_bytes(4, "little")
         datagrams: list[bytes] = []
-        for i, packet in enumerate(packets):
-            [plain] = split(packet)
-            plain = plain.ljust(padded(len(plain), self._mtu), b"\0")
-            number = (counter + i).to_bytes(8, "little")
-            datagrams.append(prefix + number + seal(key, counter + i, plain))
+        for number, packet in enumerate(packets, counter):
+            plain = finished(packet)
+            plain += bytes(padding(len(plain), self._mtu))
+            head = _HEAD.pack(TRANSPORT, receiver, number)
+            datagrams.append(head + seal(key, number, plain))
         return in_rows(datagrams)
 
+    def is_uniform(self, rows: Rows) -> bool:
+        return is_uniform(rows)
+
     def open(self, key: bytes, rows: Rows) -> Opened:
+        if rows.count == 1:
+            return self._open_one(key, rows)
         counters: list[int] = []
         failed: list[int] = []
         for i, datagram in enumerate(rows.datagrams()):
@@ -103,8 +126,26 @@ class PlainSegments:
                 datagram[HEADER : HEADER + len(plain)] = plain
         return Opened(rows, counters, tuple(failed))
 
+    def _open_one(self, key: bytes, rows: Rows) -> Opened:
+        buffer, begin = rows.buffer, rows.start + HEADER
+        counter = int.from_bytes(buffer[begin - 8 : begin], "little")
+        plain = open_sealed(key, counter, bytes(buffer[begin : rows.stop]))
+        if plain is None:
+            return Opened(rows, (counter,), (0,))
+        buffer[begin : begin + len(plain)] = plain
+        return Opened(rows, (counter,), ())
+
     def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
+        if opened.rows.count == 1:
+            return self._alone(opened, refused)
         return coalesce(opened.packets(refused), self._features)
+
+    def _alone(self, opened: Opened, refused: Collection[int]) -> list[Buffer]:
+        """Nobody to merge with, so nothing to look at."""
+        packet = None if opened.failed or refused else opened.packet(0)
+        if packet is None:
+            return []
+        return [PLAIN_BYTES + bytes(packet) if self._features.virtio else packet]
 
 
 def in_rows(datagrams: Sequence[bytes]) -> list[Rows]:

@@ -105,12 +105,14 @@ def split(superpacket: SuperPacket) -> list[bytes]:
     """Into ordinary packets, each complete with lengths, identification, sequence and checksums."""
     header, packet = superpacket
     if header.gso_type == GSO_NONE:
-        return [_finished(header, packet)]
+        return [finished(superpacket)]
     shape = cut(superpacket)
     return [_segment(packet, shape, i) for i in range(shape.count)]
 
 
-def _finished(header: VirtioHeader, packet: memoryview) -> bytes:
+def finished(superpacket: SuperPacket) -> bytes:
+    """An ordinary packet with its checksum."""
+    header, packet = superpacket
     if not header.flags & NEEDS_CHECKSUM:
         return packet.tobytes()
     if header.checksum_start + header.checksum_offset + 2 > len(packet):

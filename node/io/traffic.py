@@ -67,11 +67,11 @@ class Traffic:
                 self._carry(self._mesh.receive_batch(packets, now))
 
     def udp_readable(self, fd: int, _events: int) -> None:
-        now = self._loop.now()
+        now, is_uniform = self._loop.now(), self._mesh.device.segments.is_uniform
         for rows, source in self._udp.read(fd):
             if self._until_much is not None:
                 self._count(rows.count)
-            for index, run in transport_runs(rows):
+            for index, run in transport_runs(rows, is_uniform):
                 if index is not None:
                     self._carry(self._mesh.receive_rows(index, run, source, now))
                 else:
