@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from node.core.coalesce import NO_OFFLOAD, TunFeatures
 from node.core.rows import MAX_SEGMENTS, OVERHEAD, Rows, per_send
 from node.core.superpacket import SuperPacket
-from node.wire.virtio import VIRTIO_SIZE, unpack_virtio
+from node.wire.virtio import PLAIN, VIRTIO_SIZE, unpack_virtio
 
 TUNSETIFF, TUNGETIFF, TUNSETOFFLOAD = 0x400454CA, 0x800454D2, 0x400454D0
 IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x1, 0x1000, 0x4000
@@ -70,26 +70,17 @@ class SuperPacketReader:
         self._skip = VIRTIO_SIZE if features.virtio else 0
         self._buffer = bytearray(ORDINARY * 2048 + READ)
         self._view = memoryview(self._buffer)
+        self._alone = False  # the last packet came without others: the next one waits for none
 
     def read(self, budget: int) -> Iterator[list[SuperPacket]]:
         """Until nothing waits: runs of ordinary packets, and each super-packet by itself."""
         run: list[SuperPacket] = []
-        at = 0
-        while budget > 0:
-            try:
-                length = os.readv(self._fd, [self._view[at : at + READ]])
-            except BlockingIOError:
-                break
-            except OSError as error:  # EIO: the interface is down
-                self.counters[f"read_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
-                break
-            begin = at + self._skip
-            header = unpack_virtio(
-                bytes(self._view[at:begin]) if self._skip else bytes(VIRTIO_SIZE)
-            )
-            packet = SuperPacket(header, self._view[begin : at + length])
-            if packet.is_ordinary:
+        at = seen = 0
+        while budget > 0 and (packet := self._read_at(at)) is not None:
+            seen += 1
+            if packet.is_ordinary and not (self._alone and seen == 1):
                 run.append(packet)
+                length = self._skip + len(packet.packet)
                 at += length + (length & 1)
                 if len(run) < ORDINARY and at <= ORDINARY * 2048:
                     continue
@@ -101,6 +92,20 @@ class SuperPacketReader:
             run, at, budget = [], 0, budget - 1
         if run:
             yield run
+        self._alone = seen == 1
+
+    def _read_at(self, at: int) -> SuperPacket | None:
+        view = self._view
+        try:
+            length = os.readv(self._fd, [view[at : at + READ]])
+        except BlockingIOError:
+            return None
+        except OSError as error:  # EIO: the interface is down
+            self.counters[f"read_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
+            return None
+        begin = at + self._skip
+        header = unpack_virtio(bytes(view[at:begin])) if self._skip else PLAIN
+        return SuperPacket(header, view[begin : at + length])
 
 
 class BatchSocket:

@@ -104,6 +104,21 @@ def test_a_budget_leaves_the_rest_for_the_next_turn(tun: tuple[socket.socket, in
     assert list(reader.read(budget=1)) == []
 
 
+def test_after_a_lone_packet_the_next_one_waits_for_no_other(
+    tun: tuple[socket.socket, int],
+) -> None:
+    outside, fd = tun
+    reader = SuperPacketReader(fd, NO_OFFLOAD)
+
+    def come(count: int) -> list[int]:
+        for _ in range(count):
+            outside.send(b"plain packet")
+        return [len(run) for run in reader.read(budget=8)]
+
+    assert [come(3), come(1)] == [[3], [1]]
+    assert [come(3), come(3)] == [[1, 2], [3]]
+
+
 def test_the_first_way_that_is_there_is_taken() -> None:
     assert fastest(1280, NO_OFFLOAD, ("plain", "numpy")).name == "plain"
     assert fastest(1280, NO_OFFLOAD, ("numpy", "plain")).name.startswith("numpy with ")
