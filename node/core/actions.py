@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from node.core.checksum import Buffer
 from node.core.device_outputs import HandshakeSecrets
@@ -30,8 +30,7 @@ class SendUdp:
     to: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class SendRows:
+class SendRows(NamedTuple):
     """At once: the next batch is made in the same buffer."""
 
     rows: Sequence[Rows]
@@ -50,8 +49,7 @@ class WriteTun:
     packets: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteMerged:
+class WriteMerged(NamedTuple):
     """At once: packets with their virtio headers, in the next batch's buffer."""
 
     writes: Sequence[Buffer]

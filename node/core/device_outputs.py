@@ -1,14 +1,15 @@
 """What a WireGuard device asks for and tells: the only things that come out of its methods.
 
 Which path leads to a peer is not the device's business: `Transmit` names the peer, and the source of
-a datagram is a value that the device hands back as it came.
+a datagram is a value that the device hands back as it came. What each batch makes is a tuple, because
+that takes half the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from node.core.checksum import Buffer
 from node.core.rows import Rows
@@ -28,8 +29,7 @@ class Transmit:
     """False for handshake messages and keepalives: nobody waits for an application's bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransmitRows:
+class TransmitRows(NamedTuple):
     """Sealed data for the peer, in a buffer that the next batch uses again."""
 
     peer: NodePublic
@@ -53,16 +53,14 @@ class Deliver:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverWrites:
+class DeliverWrites(NamedTuple):
     """As `Deliver`, merged and ready for the TUN interface; good until the next batch."""
 
     peer: NodePublic
     writes: Sequence[Buffer]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """An authenticated, fresh datagram of the peer came from this source. Once a batch and peer."""
 
     peer: NodePublic

@@ -174,8 +174,15 @@ class Mesh:
                 return
         means_nothing = True
         for output in self.device.receive_rows(index, rows, source, now):
-            yield from self._perform([output], source, now)
             means_nothing = False
+            if isinstance(output, DeliverWrites):
+                yield from self._introductions.sort_writes(
+                    self.roster[output.peer], output.writes, now
+                )
+            elif isinstance(output, Heard):
+                yield from self._heard(self.roster[output.peer], output.source, now)
+            else:
+                yield from self._perform([output], source, now)
         self._courier.traffic.received_rows(source, rows)
         if peer is not None and means_nothing:
             yield from self._repair(peer, now, renew=False)

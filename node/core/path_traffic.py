@@ -9,6 +9,7 @@ from node.core.rows import Rows
 from node.core.ways import PeerRelayed, first_hop
 from node.wire.endpoint import Endpoint
 
+MAX_WAYS = 1024  # remembered at a time
 _KINDS = ("direct_ipv4", "direct_ipv6", "peer_relay_ipv4", "peer_relay_ipv6", "derp")
 _SENT = {kind: (f"outbound_packets_{kind}", f"outbound_bytes_{kind}") for kind in _KINDS}
 _RECEIVED = {kind: (f"inbound_packets_{kind}", f"inbound_bytes_{kind}") for kind in _KINDS}
@@ -17,6 +18,7 @@ _RECEIVED = {kind: (f"inbound_packets_{kind}", f"inbound_bytes_{kind}") for kind
 class PathTraffic:
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
+        self._kinds: dict[object, str] = {}
 
     def sent(self, way: object, datagrams: Sequence[bytes]) -> None:
         self._count(_SENT, way, len(datagrams), sum(map(len, datagrams)))
@@ -34,7 +36,12 @@ class PathTraffic:
     def _count(
         self, names: dict[str, tuple[str, str]], way: object, packets: int, size: int
     ) -> None:
-        packets_name, bytes_name = names[_kind(way)]
+        kind = self._kinds.get(way)
+        if kind is None:
+            if len(self._kinds) >= MAX_WAYS:
+                self._kinds.clear()
+            kind = self._kinds[way] = _kind(way)
+        packets_name, bytes_name = names[kind]
         self.counters[packets_name] += packets
         self.counters[bytes_name] += size
 

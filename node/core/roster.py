@@ -28,12 +28,16 @@ class Roster:
         self._own, self._box, self._random, self._mtu = own, box, random, mtu
         self._peers: dict[NodePublic, MeshPeer] = {}
         self._by_disco: dict[DiscoPublic, MeshPeer] = {}
+        self._asked: NodePublic | None = None  # last; a batch asks for its peer several times
+        self._answer: MeshPeer | None = None
 
     def __iter__(self) -> Iterator[MeshPeer]:
         return iter(self._peers.values())
 
     def __getitem__(self, key: NodePublic) -> MeshPeer:
-        return self._peers[key]
+        if key is not self._asked or self._answer is None:
+            self._asked, self._answer = key, self._peers[key]
+        return self._answer
 
     def get(self, key: NodePublic) -> MeshPeer | None:
         return self._peers.get(key)
@@ -89,6 +93,7 @@ class Roster:
         for peer in gone:
             del self._peers[peer.key]
             self._forget_disco(peer)
+        self._asked = None
         for key, config in listed.items():
             peer = self._peers.get(key) or self._add(config)
             if config.disco_key not in (None, peer.config.disco_key) or peer.disco is None:

@@ -10,12 +10,12 @@ PERSISTENT     nothing went either way for the interval the peer's configuration
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from node.core.limits import JITTER, Limits
 
 
-class Timer(Enum):
+class Timer(IntEnum):  # asked several times a batch, and hashes as fast as a number
     RETRANSMIT = auto()
     KEEPALIVE = auto()
     NEW_HANDSHAKE = auto()
@@ -29,6 +29,7 @@ class Timers:
         self._random = random
         self._due: dict[Timer, float] = {}
         self._persistent: float | None = None
+        self._spread = 0.0  # s, of NEW_HANDSHAKE: one for each session
 
     @property
     def deadline(self) -> float | None:
@@ -46,8 +47,7 @@ class Timers:
 
     def data_sent(self, now: float) -> None:
         if Timer.NEW_HANDSHAKE not in self._due:
-            after = self._limits.new_handshake_after + self._jitter()
-            self._due[Timer.NEW_HANDSHAKE] = now + after
+            self._due[Timer.NEW_HANDSHAKE] = now + self._limits.new_handshake_after + self._spread
 
     def data_received(self, now: float) -> None:
         self._due.setdefault(Timer.KEEPALIVE, now + self._limits.keepalive_timeout)
@@ -70,6 +70,7 @@ class Timers:
 
     def session_derived(self, now: float) -> None:
         self._due[Timer.WIPE] = now + self._limits.wipe_after
+        self._spread = self._jitter()
 
     def keep_alive_persistently(self, interval: float | None, now: float) -> None:
         self._persistent = interval
