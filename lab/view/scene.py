@@ -31,6 +31,7 @@ from lab.view.timeline import Timeline
 Style: TypeAlias = Literal["solid", "dashed", "double"]
 Lane: TypeAlias = Literal["relay", "direct", "peer-relay", "other"]
 Pair: TypeAlias = tuple[str, str]
+Item: TypeAlias = Event | Sighting | Beat
 
 HOLD = 0.6  # seconds that what was seen is shown: longer than the gaps of a stream of pings
 KEPT = 600.0  # seconds
@@ -88,7 +89,7 @@ class Scene:
 
     # --- what comes in
 
-    def take(self, item: Event | Sighting | Beat) -> None:
+    def take(self, item: Item) -> None:
         match item:
             case Sighting():
                 self._seen[item.wire].add(item.at, item)
