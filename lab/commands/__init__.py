@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from lab.commands import capture, explain, hosts, labs, links, live, matrix, paths, plans, probe
+from lab.commands import (
+    capture,
+    demo,
+    explain,
+    hosts,
+    labs,
+    links,
+    live,
+    matrix,
+    paths,
+    plans,
+    probe,
+)
 
 
 def collection() -> Collection:
@@ -18,7 +30,7 @@ def collection() -> Collection:
         *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, hosts.unplug, hosts.plug),
         *(links.link, links.links_),
         *(live.nat, live.cut, live.restore, live.cuts, live.move, live.daemon),
-        *(capture.capture, probe.probe, matrix.matrix),
+        *(demo.demo, capture.capture, probe.probe, matrix.matrix),
         *(plans.plan, plans.graph, plans.doctor),
     ]
     found = Collection("lab")
