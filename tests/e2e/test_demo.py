@@ -1,0 +1,158 @@
+"""The live demo as somebody in front of a terminal sees it, and as a log has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.pseudo_terminal import COLUMNS, ROWS, PseudoTerminal
+
+pytestmark = pytest.mark.needs_lab
+ROOT = str(Path(__file__).parent.parent.parent)
+LEGS, WAY, PATH = (
+    2,
+    4,
+    6,
+)  # rows of the screen: to the relay, between the ends, the path from a to b
+
+
+def test_the_three_styles_come_in_order_and_a_cut_is_seen_to_heal(env: dict[str, str]) -> None:
+    with demo(env, "double-nat") as terminal:
+        seen: list[str] = []
+        terminal.until(lambda rows: note_styles(rows, seen) and "double" in seen)
+        assert seen == ["solid", "dashed", "double"]
+        terminal.until(lambda rows: rows[PATH].startswith(" node-a to node-b: direct via 203.0"))
+        assert "delays made for the demo: 30ms to nyc" in terminal.rows[-2]
+
+        terminal.press("c")
+        terminal.until(lambda rows: " cut " in rows[WAY])
+        terminal.until(lambda rows: rows[PATH].startswith(" node-a to node-b: relay via nyc"))
+        terminal.until(lambda rows: "─" in rows[LEGS] and "c restore direct" in rows[-1])
+
+        terminal.press("c")
+        terminal.until(lambda rows: rows[PATH].startswith(" node-a to node-b: direct via 203.0"))
+        terminal.until(lambda rows: "═ direct ═" in rows[WAY])
+        assert terminal.colours() != set()
+
+        terminal.press("q")
+        assert terminal.finish(within=30) == 0
+        assert terminal.settings() == terminal.before
+        assert terminal.raw.rindex("\x1b[?1049l") > terminal.raw.rindex("\x1b[?1049h")
+        assert "double-nat is down" in terminal.raw
+    assert running(env) == []
+
+
+def test_keys_break_and_mend_what_they_name_and_ctrl_c_leaves_nothing(
+    env: dict[str, str],
+) -> None:
+    with demo(env | {"NO_COLOR": "1"}, "nat-pair") as terminal:
+        terminal.until(lambda rows: "direct via" in rows[PATH])
+
+        terminal.press("u")
+        terminal.until(lambda rows: "node-b✗" in rows[WAY] and "u plug node-b" in rows[-1])
+        terminal.press("u")
+        terminal.until(lambda rows: "node-b✗" not in rows[WAY] and "direct via" in rows[PATH])
+
+        terminal.press("r")
+        terminal.until(lambda rows: "nyc✗ (DERP)" in rows[LEGS] and "r start nyc" in rows[-1])
+        terminal.press("r")
+        terminal.until(lambda rows: "nyc (DERP)" in rows[LEGS] and "r kill nyc" in rows[-1])
+
+        terminal.press("n")
+        terminal.until(lambda rows: "n home-a its own NAT" in rows[-1])
+        assert any("home-a forgot" in row for row in terminal.rows)
+
+        terminal.press("\x03")
+        assert terminal.finish(within=30) == 0
+        assert terminal.settings() == terminal.before
+        assert terminal.colours() == set()
+    assert running(env) == []
+
+
+def test_without_a_terminal_there_are_lines_and_a_recording_plays(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    cast = tmp_path / "nat-pair.cast"
+
+    done = invoke(env, "lab.demo", "nat-pair", "--seconds", "4", "--record", str(cast))
+
+    assert (done.returncode, "\x1b" in done.stdout) == (0, False)
+    assert "packets from node-a to node-b go through nyc\n" in done.stdout
+    assert "the path from node-a to node-b moved to direct via 203.0.113.20:41641" in done.stdout
+    assert "between the ends: direct data\n" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("node-a to node-b: relay -> direct; 0 of ")
+    header, *pieces = [json.loads(line) for line in cast.read_text().splitlines()]
+    assert (header["version"], header["width"], header["height"]) == (2, 80, 24)
+    assert [kind for _, kind, _ in pieces] == ["o"] * len(pieces)
+    assert sorted(at for at, _, _ in pieces) == [at for at, _, _ in pieces]
+    assert any("direct via 203.0.113.20:41641" in text for _, _, text in pieces)
+
+
+def test_a_terminal_that_can_do_nothing_gets_lines(env: dict[str, str]) -> None:
+    with demo(env | {"TERM": "dumb"}, "nat-pair", "--seconds", "1") as terminal:
+        assert terminal.finish(within=60) == 0
+        assert "\x1b" not in terminal.raw
+        assert "the lab is up" in terminal.raw
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["double-nap"], "double-nat"),
+        (["nat-pair", "--pair", "node-a"], "--pair node-a,node-b"),
+        (["nat-pair", "--pair", "node-a,nyc"], "nyc has no overlay address"),
+        (["nat-pair", "--record", "/nowhere/x.cast", "--plain"], "/nowhere/x.cast"),
+    ],
+)
+def test_bad_input_is_told_and_nothing_is_left(
+    env: dict[str, str], words: list[str], told: str
+) -> None:
+    done = invoke(env, "lab.demo", *words)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert told in done.stderr
+    assert running(env) == []
+
+
+# --- helpers
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    own = {"PUNCHLAB_STATE": str(tmp_path / "labs"), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    return {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | own
+
+
+def demo(env: Mapping[str, str], *words: str) -> PseudoTerminal:
+    return PseudoTerminal([sys.executable, "-m", "invoke", "lab.demo", *words], env, ROOT)
+
+
+def invoke(env: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "invoke", *words]
+    return subprocess.run(
+        argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def running(env: Mapping[str, str]) -> list[object]:
+    return json.loads(invoke(env, "lab.list", "--json").stdout or "[]")  # type: ignore[no-any-return]
+
+
+def note_styles(rows: list[str], seen: list[str]) -> bool:
+    """Each style when it is there first, in its own place; and no row is ever wider than the terminal."""
+    assert max(map(len, rows)) <= COLUMNS
+    assert len(rows) == ROWS
+    for style, is_there in (
+        ("solid", "─┤" in rows[LEGS]),
+        ("dashed", "╌ trying ╌" in rows[WAY]),
+        ("double", "═ direct ═" in rows[WAY]),
+    ):
+        if is_there and style not in seen:
+            seen.append(style)
+    return True
