@@ -36,6 +36,7 @@ SHORT_LIVES = 2  # that many in a row are bad luck, more are a pattern: it has t
 LONGEST_WAIT = 10.0  # s
 MUTE_WAIT = 60.0  # s, doubled each time, where pings pass and data does not
 NEWEST_SHARE = 0.25  # of a measurement, in the running average of the latency
+OUTLIER_SHARE = 0.5  # a measurement below that: what was averaged so far had waited for an ARP reply
 
 
 @dataclass(slots=True)
@@ -67,7 +68,9 @@ class Candidate:
         self.ponged_at = now
         if now < self.bound_until:
             self.bound_until = now + BOUND_FOR
-        old = latency if self.latency is None else self.latency
+        old = self.latency
+        if old is None or latency < OUTLIER_SHARE * old:
+            old = latency
         self.latency = old + NEWEST_SHARE * (latency - old)
 
     def restart(self, now: float) -> None:

@@ -41,6 +41,13 @@ def test_a_latency_is_an_average_that_one_outlier_does_not_move_far() -> None:
     assert candidate.latency == pytest.approx(0.030)
 
 
+def test_a_first_ping_that_had_to_wait_is_forgotten_with_the_next() -> None:
+    candidate = Candidate(BOB)
+    candidate.ponged(1.0, 0.0)
+    candidate.ponged(0.002, 2.0)
+    assert candidate.latency == pytest.approx(0.002)
+
+
 def test_a_learned_endpoint_goes_45_seconds_after_its_last_ping() -> None:
     candidates = Candidates()
     candidates.learn(BOB, 0.0)
