@@ -236,9 +236,18 @@ def _host(ground: Ground, host: Host) -> Machine:
         kind="host",
         interfaces=tuple(interfaces),
         routes=tuple(routes),
-        sysctls=NO_RP_FILTER if len(interfaces) > 1 else (),
+        sysctls=tuple(_of_several_uplinks(interfaces)) if len(interfaces) > 1 else (),
         hosts=ground.names_of(host),
     )
+
+
+def _of_several_uplinks(interfaces: Sequence[Interface]) -> Iterator[tuple[str, str]]:
+    """A route over a pulled cable gives way to the next one, as a laptop's network manager sees to."""
+    yield from NO_RP_FILTER
+    for each in interfaces:
+        families = {"ipv6" if ":" in address else "ipv4" for address in each.addresses}
+        for family in sorted(families):
+            yield f"net.{family}.conf.{each.name}.ignore_routes_with_linkdown", "1"
 
 
 def _port(

@@ -177,6 +177,8 @@ def test_a_host_with_two_uplinks_prefers_the_first() -> None:
         Route("default", "eth0", via="192.168.1.1", metric=100),
         Route("default", "eth1", via="192.168.2.1", metric=200),
     )
+    for name in ("eth0", "eth1"):  # or the first would be preferred though its cable is out
+        assert (f"net.ipv4.conf.{name}.ignore_routes_with_linkdown", "1") in phone.sysctls
     first, second = plan.wires[2:]
     assert first == Wire("phone", ("phone", "eth0"), ("home", "phone"))
     assert (second.name, second.a, second.b) == ("phone@cell", ("phone", "eth1"), ("cell", "phone"))
