@@ -50,3 +50,10 @@ def sniff(net: Net, machine: str, file: Path, words: str) -> subprocess.Popen[st
         if line.startswith("listening") or " listening on" in line:
             return process
     raise AssertionError(f"tcpdump in {machine} did not start: {''.join(said)}")
+
+
+def wait_for_packets(net: Net, machine: str, count: int, words: str) -> None:
+    """Returns once so many that this filter picks have gone by: the way to wait while nothing happens."""
+    argv = ["tcpdump", "-i", "any", "-n", "-Z", "root", "-c", str(count), "-w", "/dev/null"]
+    done = net.run(machine, *argv, *words.split(), timeout=30)
+    assert done.returncode == 0, done.stderr
