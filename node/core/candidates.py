@@ -36,7 +36,9 @@ SHORT_LIVES = 2  # that many in a row are bad luck, more are a pattern: it has t
 LONGEST_WAIT = 10.0  # s
 MUTE_WAIT = 60.0  # s, doubled each time, where pings pass and data does not
 NEWEST_SHARE = 0.25  # of a measurement, in the running average of the latency
-OUTLIER_SHARE = 0.5  # a measurement below that: what was averaged so far had waited for an ARP reply
+OUTLIER_SHARE = (
+    0.5  # a measurement below that: what was averaged so far had waited for an ARP reply
+)
 
 
 @dataclass(slots=True)
