@@ -27,10 +27,15 @@ WINGS = ("node", "lab", "e2e", "interop", "web")
         "only": "node, lab, e2e or interop: one wing of the tests; scenario:38: those of one number",
         "keyword": "pytest's -k: only the tests whose names match",
         "workers": "test processes side by side, two a core as most of them wait; 0 runs them in this one",
+        "report": "an HTML file: what passed, and how the paths went in each lab",
     }
 )
 def test(
-    c: Any, only: str = "", keyword: str = "", workers: int = 2 * (os.cpu_count() or 1)
+    c: Any,
+    only: str = "",
+    keyword: str = "",
+    workers: int = 2 * (os.cpu_count() or 1),
+    report: str = "",
 ) -> None:
     """Run the tests, all of them for real.
 
@@ -38,6 +43,7 @@ def test(
     """
     argv = [sys.executable, "-m", "pytest", *chosen(only)]
     argv += ["-k", keyword] if keyword else []
+    argv += ["--lab-report", report] if report else []
     # Tests that share one lab are one group: each worker would bring up its own.
     argv += ["-n", str(workers), "--dist", "loadgroup"] if workers else []
     run(c, argv)

@@ -13,11 +13,12 @@ every daemon's log are in its report, and in a folder that the report names. `la
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from lab.pytest_plugin import evidence, needs, scenarios
+from lab.pytest_plugin import evidence, needs, run_page, scenarios
 from lab.pytest_plugin.net import Echoes, Net, Node, NoReply, Stream
 from lab.pytest_plugin.pause import OPTION as KEEP
 from lab.pytest_plugin.pause import pause
@@ -51,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where this machine cannot run a lab: fail such tests (in CI so anyway), or skip them",
     )
     group.addoption(
+        run_page.OPTION,
+        metavar="F.html",
+        help="write a page about the run: what passed, and how the paths went in each lab",
+    )
+    group.addoption(
         scenarios.OPTION,
         action="append",
         default=[],
@@ -63,6 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for line in MARKERS:
         config.addinivalue_line("markers", line)
+    run_page.configure(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -78,6 +85,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
+    if report.when == "call" and item.config.getoption(run_page.OPTION):
+        run_page.look(report, labs_of(item), time.monotonic() - call.duration)
     if report.when != "teardown" and report.failed and (labs := labs_of(item)):
         folder = evidence.folder_of(item)
         for each in labs:

@@ -1,6 +1,6 @@
-"""The matrix as one HTML page that fetches nothing: a heat map, and each cell's story on demand.
+"""The matrix as one HTML page: a heat map, and each cell's story on demand.
 
-It is as light or as dark as the reader's system. Every cell is a button with a letter as well as a
+Every cell is a button with a letter as well as a
 colour, so that it can be read without colours and reached by keyboard; without scripts the table of all
 cells below tells the same.
 """
@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from lab.view.matrix_text import LEGEND, fields, mark, ms, rows, sums, told
+from lab.view.page import page
 
 Json = Mapping[str, Any]
 
@@ -20,16 +21,9 @@ STEPS = 5
 TITLES = ("from", "to", "expected", "observed", "via", "first reply", "direct after", "lost")
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d0d7de; --bad: #cf222e;
-  --again: #bf8700; --relay: #424a53; --relay-paper: #d8dee4; --strong: #fff; --weak: #04260f;
-  --d0: #116329; --d1: #1a7f37; --d2: #4ac26b; --d3: #6fdd8b; --d4: #aceebb; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d;
-  --bad: #da3633; --again: #d29922; --relay: #c4ccd4; --relay-paper: #2d333b; --strong: #04260f; --weak: #fff;
+:root { --d0: #116329; --d1: #1a7f37; --d2: #4ac26b; --d3: #6fdd8b; --d4: #aceebb; }
+@media (prefers-color-scheme: dark) { :root {
   --d0: #7ee787; --d1: #56d364; --d2: #2ea043; --d3: #1f6f32; --d4: #145523; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 75rem; padding: 0 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; }
 .heat { border-spacing: 2px; border-collapse: separate; }
 .heat th { font-weight: 500; text-align: right; padding: 0 .5rem; white-space: nowrap; }
 .heat thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .5rem 0; }
@@ -62,13 +56,10 @@ for (const cell of document.querySelectorAll('.heat button')) {
 
 
 def html(report: Json) -> str:
-    return "\n".join(_page(report))
+    return page("NAT x NAT", _body(report), STYLE, SCRIPT)
 
 
-def _page(report: Json) -> Iterator[str]:
-    yield '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>NAT x NAT</title>\n<style>{STYLE}</style>"
+def _body(report: Json) -> Iterator[str]:
     yield "<h1>NAT x NAT: expected beside observed</h1>"
     yield "<ul>" + "".join(f"<li>{escape(line)}" for line in sums(report)) + "</ul>"
     yield from _wrong(report)
@@ -77,7 +68,6 @@ def _page(report: Json) -> Iterator[str]:
     yield _key()
     yield '<p id="story" aria-live="polite">Choose a cell.</p>'
     yield from _cells(report)
-    yield f"<script>{SCRIPT}</script>\n</html>\n"
 
 
 def _wrong(report: Json) -> Iterator[str]:

@@ -165,6 +165,31 @@ def test_tests_run_side_by_side(run: Run) -> None:
     assert "4 passed" in done.stdout, done.stdout
 
 
+def test_a_page_of_the_run_shows_what_the_labs_saw(run: Run, project: Path) -> None:
+    text = (
+        "def test_it(lab):\n"
+        "    net = lab('small.toml')\n"
+        "    net.unplug('bob')\n"
+        "def test_other():\n"
+        "    assert 1 == 2\n"
+    )
+
+    done = run(text, "-n", "2", "--lab-report", "run.html")
+
+    page = (project / "run.html").read_text()
+    assert f"report: {project / 'run.html'}" in done.stdout
+    assert "1 passed, 1 failed, 0 skipped" in page
+    assert "bob was unplugged" in page
+    assert "assert 1 == 2" in page
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_runs(run: Run) -> None:
+    done = run("def test_it(lab):\n    pass\n", "--lab-report", "no/such/run.html")
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--lab-report no/such/run.html: there is no folder" in done.stderr
+
+
 def test_the_tests_of_a_file_share_a_lab(run: Run) -> None:
     done = run(
         "@pytest.fixture(scope='module')\n"
