@@ -44,12 +44,13 @@ def render(nat: Nat, site: Site) -> tuple[Ruleset, ...]:
 
 
 def sysctls(nat: Nat) -> tuple[tuple[str, str], ...]:
-    """Conntrack's patience with UDP; both are settable in a namespace of its own."""
+    """Conntrack's patience with UDP, and that it counts each flow's packets: a namespace's own."""
     if nat.mapping == "none" and nat.filtering == "none":
         return ()
     return (
         ("net.netfilter.nf_conntrack_udp_timeout", str(nat.timeout_unanswered or nat.timeout)),
         ("net.netfilter.nf_conntrack_udp_timeout_stream", str(nat.timeout)),
+        ("net.netfilter.nf_conntrack_acct", "1"),
     )
 
 

@@ -57,4 +57,5 @@ def sysctls6(kind: IPv6Kind | None) -> dict[str, str]:
     return {
         "net.netfilter.nf_conntrack_udp_timeout": str(UDP_TIMEOUT),
         "net.netfilter.nf_conntrack_udp_timeout_stream": str(UDP_TIMEOUT),
+        "net.netfilter.nf_conntrack_acct": "1",
     }

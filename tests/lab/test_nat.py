@@ -144,8 +144,10 @@ def test_what_no_router_can_do_together_is_refused_with_the_nearest(
 def test_conntrack_waits_as_long_as_the_words_say() -> None:
     prefix = "net.netfilter.nf_conntrack_udp_timeout"
 
-    assert sysctls(PRESETS["short-timer"]) == ((prefix, "5"), (f"{prefix}_stream", "5"))
-    assert sysctls(PRESETS["home-linux"]) == ((prefix, "30"), (f"{prefix}_stream", "120"))
+    counts = ("net.netfilter.nf_conntrack_acct", "1")
+
+    assert sysctls(PRESETS["short-timer"]) == ((prefix, "5"), (f"{prefix}_stream", "5"), counts)
+    assert sysctls(PRESETS["home-linux"]) == ((prefix, "30"), (f"{prefix}_stream", "120"), counts)
     assert sysctls(PRESETS["open"]) == ()
 
 

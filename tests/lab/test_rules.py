@@ -102,7 +102,10 @@ def test_iptables_texts_keep_to_what_restore_reads() -> None:
     [ruleset] = render(PRESETS["symmetric"], ONE)
 
     assert "-A POSTROUTING -o wan0 -j MASQUERADE --random-fully\n" in ruleset.text
-    assert "-A INPUT -i wan0 -j DROP\n" in ruleset.text
+    assert (
+        '-A INPUT -i wan0 -m comment --comment "nobody inside asked for it" -j DROP\n'
+        in ruleset.text
+    )
     assert ruleset.text.count("COMMIT\n") == 2
 
 
