@@ -50,6 +50,9 @@ class Candidate:
     bound_until: float = -math.inf  # of a way through a peer relay
     wanted: bool = True  # ping it as soon as possible, schedule or not
     pings: int = 0  # of this volley
+    pings_sent: int = 0
+    pongs: int = 0
+    pings_received: int = 0
     due: float = 0.0
     pinged_at: float | None = None
     ponged_at: float | None = None
@@ -61,6 +64,7 @@ class Candidate:
     def pinged(self, now: float) -> None:
         self.pinged_at, self.wanted = now, False
         self.pings += 1
+        self.pings_sent += 1
         gap = gap_after(self.pings)
         if self.ponged_at is not None and now < self.ponged_at + PROVEN_FOR:
             gap = min(gap, PROVEN_GAP)
@@ -68,6 +72,7 @@ class Candidate:
 
     def ponged(self, latency: float, now: float) -> None:
         self.ponged_at = now
+        self.pongs += 1
         if now < self.bound_until:
             self.bound_until = now + BOUND_FOR
         old = self.latency
@@ -149,6 +154,7 @@ class Candidates:
         candidate = next(iter(self._add_all([endpoint], now)), None)
         if candidate is not None:
             candidate.learned_at = now
+            candidate.pings_received += 1
         return candidate
 
     def prune(self, now: float, keep: Way | None) -> None:

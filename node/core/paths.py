@@ -85,7 +85,7 @@ class Paths:
         self._random = random
         # As large as data: a path that small pings pass and data does not is no path.
         self._ping_size = mtu + DATA_OVERHEAD
-        self._candidates = Candidates()
+        self.candidates = Candidates()
         self._pings: dict[bytes, tuple[Way, float]] = {}  # in the order they were sent
         self._seen: OrderedDict[bytes, None] = OrderedDict()  # txids of the peer's pings
         self._pace = Pace(rate=PINGS_PER_SECOND, burst=PING_BURST)
@@ -101,13 +101,13 @@ class Paths:
 
     def add_candidates(self, endpoints: Iterable[Endpoint], now: float) -> list[Output]:
         """What the netmap lists now; what it listed before and does not any more, goes."""
-        self._candidates.set_netmap(endpoints, now)
+        self.candidates.set_netmap(endpoints, now)
         return self._run(now)
 
     def receive_call_me_maybe(self, endpoints: Iterable[Endpoint], now: float) -> list[Output]:
         """The peer has just pinged us at all our endpoints, so its NAT is open for us now."""
-        self._candidates.set_called(endpoints, now)
-        self._candidates.want_all()
+        self.candidates.set_called(endpoints, now)
+        self.candidates.want_all()
         self._helping_until = now + PEER_LOOKS
         if self._live is None and now >= self._volley_at + VOLLEY_REST:
             self._volley(now)
@@ -119,7 +119,7 @@ class Paths:
 
     def add_peer_relay(self, way: PeerRelayed, now: float) -> list[Output]:
         """Our side of it is bound; a pong tells when the peer's is, too."""
-        self._candidates.bind(way, now)
+        self.candidates.bind(way, now)
         self._helping_until = max(self._helping_until, now + PEER_LOOKS)
         return self._run(now)
 
@@ -129,7 +129,7 @@ class Paths:
             return []
         self._remember(txid)
         outputs: list[Output] = [SendPong(source, txid)]
-        candidate = self._candidates.learn(source, now)
+        candidate = self.candidates.learn(source, now)
         if self._live is None:
             self._helping_until = max(self._helping_until, now + PEER_LOOKS)
         detour = self._detour and source != self._alone.direct
@@ -140,7 +140,7 @@ class Paths:
 
     def receive_pong(self, txid: bytes, now: float, via_relay: bool = False) -> list[Output]:
         endpoint, sent_at = self._pings.get(txid, (None, -math.inf))
-        candidate = self._candidates.get(endpoint)
+        candidate = self.candidates.get(endpoint)
         if candidate is None or via_relay or now > sent_at + PING_TIMEOUT:
             self.counters["pong to no ping"] += 1
             return []
@@ -197,7 +197,7 @@ class Paths:
 
     def endpoint_failed(self, endpoint: Endpoint, now: float) -> list[Output]:
         """The system refused to send there."""
-        candidate = self._candidates.get(endpoint)
+        candidate = self.candidates.get(endpoint)
         outputs: list[Output] = []
         if self._alone.direct is not None and first_hop(self._alone.direct) == endpoint:
             outputs += self._fall(f"sending to {endpoint} failed", now)
@@ -211,7 +211,7 @@ class Paths:
         if self._live is not None:
             outputs += self._fall("our own link changed", now)
         self._pings.clear()
-        self._candidates.forget_history(now)
+        self.candidates.forget_history(now)
         self._restart(now)
         self._called_at = self._call_at = -math.inf
         return outputs + self._run(now)
@@ -222,7 +222,7 @@ class Paths:
         self._active_until = now + SESSION_ACTIVE
         if self.trusted(now):
             return [*self._ask(now), *self._run(now)]
-        self._candidates.want_all()
+        self.candidates.want_all()
         return self._run(now) if was_active else self._search(now)
 
     def tick(self, now: float) -> list[Output]:
@@ -238,7 +238,7 @@ class Paths:
 
     def _run(self, now: float) -> list[Output]:
         outputs = self._watch_the_path(now)
-        self._candidates.prune(now, keep=self._alone.direct)
+        self.candidates.prune(now, keep=self._alone.direct)
         outputs += self._ping_candidates(now)
         if self._searching(now) and self._call_at <= now < self._active_until:
             outputs += self._call(now)
@@ -265,7 +265,7 @@ class Paths:
             first = self._upgrade_at < self._since + UPGRADE
             self._upgrade_at = now + UPGRADE
             if first or live.latency > GOOD_ENOUGH:
-                self._candidates.want_all(but=self._alone.direct)
+                self.candidates.want_all(but=self._alone.direct)
         return outputs
 
     def _ping_candidates(self, now: float) -> list[Output]:
@@ -273,7 +273,7 @@ class Paths:
         if not self._awake(now):
             return outputs
         searching = self._searching(now)
-        due = [c for c in self._candidates if c.wanted or (searching and c.due <= now)]
+        due = [c for c in self.candidates if c.wanted or (searching and c.due <= now)]
         due.sort(key=lambda c: (c.ponged_at is None, c.pings))
         for candidate in due:
             if not self._pace.take(now):
@@ -285,8 +285,8 @@ class Paths:
         times: list[float] = []
         awake_until = max(self._active_until, self._helping_until)
         searching = self._searching(now)
-        pings = [c.due for c in self._candidates if searching and not c.wanted]
-        pings += [now for c in self._candidates if c.wanted and self._awake(now)]
+        pings = [c.due for c in self.candidates if searching and not c.wanted]
+        pings += [now for c in self.candidates if c.wanted and self._awake(now)]
         times += [t for t in (max(p, self._pace.free_at) for p in pings) if t < awake_until]
         if self._live is not None:
             due = (self._live.strike_due(), self._live.ping_due(self._active_until))
@@ -320,7 +320,7 @@ class Paths:
         return self._run(now)
 
     def _volley(self, now: float) -> None:
-        self._candidates.restart(now)
+        self.candidates.restart(now)
         self._volley_at = now
 
     def _restart(self, now: float) -> None:
@@ -339,7 +339,7 @@ class Paths:
 
     def _ask(self, now: float) -> list[Output]:
         """Ping the path in use; that is never put off, and so rare that it is not counted."""
-        candidate = self._candidates.get(self._alone.direct)
+        candidate = self.candidates.get(self._alone.direct)
         return [self._ping(candidate, now)] if candidate else []
 
     def _call(self, now: float) -> list[Output]:
@@ -367,14 +367,14 @@ class Paths:
         return PathChanged(self.path, why, latency)
 
     def _leave_the_mute(self, now: float) -> list[Output]:
-        candidate = self._candidates.get(self._alone.direct)
+        candidate = self.candidates.get(self._alone.direct)
         outputs = self._fall(f"{self.path}: pings pass there, data does not", now)
         if candidate is not None:
             candidate.was_mute(now)
         return outputs + self._run(now)
 
     def _fall(self, why: str, now: float) -> list[Output]:
-        candidate = self._candidates.get(self._alone.direct)
+        candidate = self.candidates.get(self._alone.direct)
         if candidate is not None:
             candidate.fell(now - self._since, now)
         self.path, self.rtt, self.why = Relayed(), None, why

@@ -7,11 +7,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.core.by_relay import ByRelay
+from node.core.candidates import Candidate
 from node.core.mesh_peer import MeshPeer
 from node.core.path_outputs import Relayed, kind_of
 
 if TYPE_CHECKING:
     from node.core.mesh import Mesh
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateState:
+    """Where a peer may be reached, and whether it was."""
+
+    endpoint: str
+    sources: tuple[str, ...]  # netmap, call-me-maybe, learned
+    pings_sent: int
+    pongs: int
+    pings_received: int
+    last_ping_age: float | None  # seconds since we pinged it
+    last_pong_age: float | None
+    latency_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,7 @@ class PeerState:
     handshake_age: float | None  # seconds
     rx_bytes: int
     tx_bytes: int
+    candidates: tuple[CandidateState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +87,33 @@ def _peer_state(mesh: Mesh, by_relay: ByRelay, peer: MeshPeer, now: float) -> Pe
         via=via,
         rtt_ms=None if rtt is None else round(1000 * rtt, 3),
         relay=by_relay.code(peer.config.home_region),
-        handshake_age=None if handshake is None else round(now - handshake, 3),
+        handshake_age=_age(handshake, now),
         rx_bytes=device.rx_bytes,
         tx_bytes=device.tx_bytes,
+        candidates=tuple(_candidate_state(each, now) for each in peer.paths.candidates),
     )
+
+
+def _candidate_state(candidate: Candidate, now: float) -> CandidateState:
+    sources = {
+        "netmap": candidate.in_netmap,
+        "call-me-maybe": candidate.called,
+        "learned": candidate.learned_at is not None,
+    }
+    return CandidateState(
+        endpoint=str(candidate.endpoint),
+        sources=tuple(source for source, named in sources.items() if named),
+        pings_sent=candidate.pings_sent,
+        pongs=candidate.pongs,
+        pings_received=candidate.pings_received,
+        last_ping_age=_age(candidate.pinged_at, now),
+        last_pong_age=_age(candidate.ponged_at, now),
+        latency_ms=None if candidate.latency is None else round(1000 * candidate.latency, 3),
+    )
+
+
+def _age(at: float | None, now: float) -> float | None:
+    return None if at is None else round(now - at, 3)
 
 
 def _path(by_relay: ByRelay, peer: MeshPeer, now: float) -> tuple[str, str]:

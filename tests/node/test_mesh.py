@@ -73,6 +73,26 @@ def test_two_symmetric_nats_stay_on_the_relay() -> None:
     assert (a.history(b), b.history(a)) == (["relay"], ["relay"])
 
 
+def test_the_status_tells_which_pings_went_out_and_that_none_was_answered() -> None:
+    net, a, b = pair(symmetric("203.0.113.10"), symmetric("203.0.113.20"))
+    stream(net, a, b, 200)
+
+    [state] = a.mesh.status(net.now).peers
+    [outside] = [each for each in state.candidates if each.endpoint.startswith("203.0.113.20:")]
+
+    assert outside.sources == ("call-me-maybe",)
+    assert (outside.pings_sent > 3, outside.pongs, outside.pings_received) == (True, 0, 0)
+
+
+def test_the_status_of_a_direct_path_tells_of_its_pongs() -> None:
+    net, a, _ = direct_pair()
+
+    [state] = a.mesh.status(net.now).peers
+    [used] = [each for each in state.candidates if each.endpoint == state.via]
+    assert used.pongs > 0
+    assert used.last_pong_age is not None
+
+
 def test_one_symmetric_nat_and_an_open_one_meet_directly() -> None:
     net, a, b = pair(symmetric("203.0.113.10"), full_cone("203.0.113.20"))
     net.send(a, b, b"hello")
