@@ -49,6 +49,7 @@ class Answers:
             "path": self._path,
             "enter": self._enter,
             "ping_argv": self._ping_argv,
+            "status_argv": self._status_argv,
             "unplug": lambda q: Answer({"wires": self._cables.unplug(self._machine(q).name)}),
             "plug": lambda q: Answer({"wires": self._cables.plug(self._machine(q).name)}),
             "daemon": self._daemon,
@@ -86,6 +87,11 @@ class Answers:
                 "leave out --until-direct for an ordinary ping",
             )
         return Answer({"argv": argv or self._plain_ping(host, peer, options)})
+
+    def _status_argv(self, question: Question) -> Answer:
+        process = self._supervisor.processes.get(self._machine(question).name)
+        is_ready = process is not None and process.state == "ready"
+        return Answer({"argv": process.daemon.status_argv() if process and is_ready else None})
 
     def _plain_ping(self, host: str, peer: str, options: Question) -> list[str]:
         members = self._supervisor.roster.members

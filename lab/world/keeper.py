@@ -75,6 +75,7 @@ class Keeper:
         from lab.world.build import build
         from lab.world.changing import Changing
         from lab.world.control import Control
+        from lab.world.counting import Counting
         from lab.world.cutting import Cutting
         from lab.world.impairments import Impairments
         from lab.world.namespaces import Visitor
@@ -107,8 +108,8 @@ class Keeper:
         impairments.apply()
         cutting = Cutting(world, self._record)
         changing = Changing(world, folder, self._record, self._supervisor, impairments, cutting)
-        tapping = Tapping(world, folder)
-        parts = (answers, impairments, cutting, changing, tapping)
+        tapping, counting = Tapping(world, folder), Counting(world)
+        parts = (answers, impairments, cutting, changing, tapping, counting)
         handlers = {word: each for part in parts for word, each in part.handlers().items()}
         control = Control(folder / "control.sock", self._selector, handlers)
         self._record.on_append = control.ring

@@ -81,7 +81,10 @@ def _choose(backend: str) -> str:
 
 
 def has_legacy(family: str = "iptables") -> bool:
-    """Whether rules go in by the legacy tool, so that people's `iptables` should look there too."""
+    """Whether rules go in by the legacy tool, so that people's `iptables` should look there too.
+
+    It is tried out, and that empties tables: not to be asked in a router.
+    """
     tool = find(f"{family}-legacy-restore")
     return tool is not None and _choose(family) == tool
 

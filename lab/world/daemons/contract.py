@@ -78,3 +78,11 @@ class Daemon(ABC):
     def ping_argv(self, peer: str, options: Mapping[str, Any]) -> list[str] | None:
         """How to ask this daemon to ping a peer; None: it cannot be asked, the system's ping will do."""
         return None
+
+    def status_argv(self) -> list[str] | None:
+        """How to ask this daemon what it knows of its peers; None: it cannot be asked.
+
+        It prints {"peers": [{"name", "candidates": [{"endpoint", "pings_sent", "pongs", "pings_received",
+        "last_ping_age": seconds}]}]} as JSON, and whatever else it likes.
+        """
+        return None

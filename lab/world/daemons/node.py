@@ -37,6 +37,9 @@ class Node(Daemon):
         flags = {"until_direct": "--until-direct", "json": "--json"}
         return argv + [flag for name, flag in flags.items() if options.get(name)]
 
+    def status_argv(self) -> list[str] | None:
+        return [PYTHON, "-m", "node", "status", "--control", self._control, "--json"]
+
     @property
     def _control(self) -> str:
         return str(self.place.folder / "control.sock")
