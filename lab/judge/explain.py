@@ -7,7 +7,9 @@ counted. A path that is direct has nothing in its way, so there nobody is blamed
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from lab.judge.counted import answered, unanswered
 from lab.judge.expected import expected_of
 from lab.judge.obstacles import obstacles
 from lab.judge.remedies import remedies
@@ -52,14 +54,19 @@ def _findings(now: Situation, path: PathNow, expected: Expected) -> Iterator[Fin
     yield from (each for each in found if each.weight == "cause")
     if expected.path != "direct":
         yield Finding("cause", f"{now.a} {now.b}", expected.reason)
+    yield from unanswered(now)
     yield from (each for each in found if each.weight != "cause")
     if expected.path == "direct" and not any(each.weight == "cause" for each in found):
         yield from _not_yet(now, path)
 
 
 def _why_direct(now: Situation, expected: Expected) -> Iterator[Finding]:
+    flows = tuple(line for end in now.ends for line in answered(now, end))
     if expected.path == "direct":
-        yield Finding("note", f"{now.a} {now.b}", expected.reason)
+        yield Finding("note", f"{now.a} {now.b}", expected.reason, flows)
+    for each in obstacles(now):  # that has not been noticed yet, or does not matter to it
+        if each.weight == "cause":
+            yield replace(each, weight="note", remedy=None)
     there = now.paths.get(now.b, PathNow()).kind
     if there != "direct":
         sentence = f"{now.b} tells of its own path to {now.a}: {there}; each side has its own"

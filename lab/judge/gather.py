@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from subprocess import DEVNULL, PIPE, TimeoutExpired
 
 from lab.client import Lab
 from lab.errors import BadRequest
-from lab.judge.situation import DaemonNow, Json, PathNow, Situation
+from lab.judge.situation import DaemonNow, Drop, Flow, Json, PathNow, Pinged, Situation
 from lab.model.errors import nearest
 from lab.model.network import Topology
+
+PATIENCE = 5.0  # seconds for a daemon's answer
 
 
 def gather(lab: Lab, a: str, b: str) -> Situation:
@@ -17,6 +22,7 @@ def gather(lab: Lab, a: str, b: str) -> Situation:
     topology = lab.topology()
     check_pair(topology, lab.name, a, b)
     status, events = lab.status(), list(lab.events())
+    counted = lab.counted(_routers(topology, a, b))
     return Situation(
         lab=lab.name,
         a=a,
@@ -29,6 +35,9 @@ def gather(lab: Lab, a: str, b: str) -> Situation:
         endpoints={host: _endpoints(events, host) for host in (a, b)},
         links=lab.links(),
         cuts=lab.cuts(),
+        flows={router: _flows(each["flows"]) for router, each in counted.items()},
+        drops={router: [Drop(**one) for one in each["drops"]] for router, each in counted.items()},
+        pings=dict(told_pings(lab, a, b)),
     )
 
 
@@ -43,6 +52,39 @@ def check_pair(topology: Topology, lab: str, a: str, b: str) -> None:
         raise BadRequest(f"{lab} has no host {name}", nearest(name, hosts))
     if a == b:
         raise BadRequest(f"{a} is one host: a path is between two")
+
+
+def _routers(topology: Topology, a: str, b: str) -> list[str]:
+    ways = [topology.way_up(router) for host in (a, b) for router in topology.host(host).on]
+    return list(dict.fromkeys(router.name for way in ways for router in way))
+
+
+def _flows(flows: Iterable[Json]) -> list[Flow]:
+    words = [each.name for each in fields(Flow)]
+    return [Flow(**{word: flow[word] for word in words}) for flow in flows]
+
+
+def told_pings(lab: Lab, a: str, b: str) -> Iterator[tuple[str, list[Pinged]]]:
+    """By end; one that cannot be asked, or does not answer, is left out."""
+    asked = {}
+    for end in (a, b):
+        if (argv := lab.status_argv(end)) is not None:
+            asked[end] = lab.popen(end, argv, stdout=PIPE, stderr=DEVNULL, text=True)
+    for end, process in asked.items():
+        try:
+            out, _ = process.communicate(timeout=PATIENCE)
+            told = json.loads(out)["peers"]
+        except (TimeoutExpired, ValueError, KeyError):
+            process.kill()
+            process.wait()
+            continue
+        peer: Json = next((each for each in told if each["name"] == (b if end == a else a)), {})
+        yield end, [_pinged(each) for each in peer.get("candidates", ())]
+
+
+def _pinged(told: Json) -> Pinged:
+    words = ("endpoint", "pings_sent", "pongs", "pings_received", "last_ping_age")
+    return Pinged(*(told[word] for word in words))
 
 
 def _path(paths: Iterable[Json], events: Iterable[Json], one: str, other: str) -> PathNow:

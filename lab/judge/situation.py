@@ -34,6 +34,38 @@ class DaemonNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """One that a router's conntrack remembers. Endpoints as text; packets."""
+
+    protocol: str  # udp, tcp
+    source: str
+    to: str
+    outside: str  # what the router shows the source as
+    sent: int = 0
+    answered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """What one rule of a router has dropped, whoever sent it."""
+
+    words: str
+    packets: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pinged:
+    """What a node tells of one endpoint of its peer."""
+
+    endpoint: str
+    sent: int
+    pongs: int
+    received: int
+    last: float | None = None  # seconds ago
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     lab: str
     a: str
@@ -46,6 +78,9 @@ class Situation:
     endpoints: Mapping[str, Sequence[str]] = field(default_factory=dict)  # advertised, by host
     links: Sequence[Json] = ()
     cuts: Sequence[Json] = ()
+    flows: Mapping[str, Sequence[Flow]] = field(default_factory=dict)  # by router
+    drops: Mapping[str, Sequence[Drop]] = field(default_factory=dict)  # by router
+    pings: Mapping[str, Sequence[Pinged]] = field(default_factory=dict)  # by the end that told
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -70,3 +105,7 @@ class Situation:
 
     def address(self, machine: str) -> str:
         return self.plan.underlay[machine]
+
+    def addresses(self, machine: str) -> list[str]:
+        interfaces = self.plan.machine(machine).interfaces
+        return [text.partition("/")[0] for each in interfaces for text in each.addresses]

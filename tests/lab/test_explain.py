@@ -49,6 +49,13 @@ def test_a_direct_path_blames_nobody_even_where_things_are_bent() -> None:
     assert causes(explain(bent)) == []
 
 
+def test_what_a_direct_path_has_not_noticed_yet_is_told() -> None:
+    found = explain(changed(situation("nat-pair", DIRECT), {"daemons": {B: "frozen"}}))
+
+    assert causes(found) == []
+    assert "the node of node-b is frozen (SIGSTOP)" in [each.sentence for each in found.findings]
+
+
 def test_a_pair_that_has_not_talked_yet_is_told_to() -> None:
     found = explain(situation("nat-pair", PathNow()))
 

@@ -1,0 +1,158 @@
+"""Why is it relayed? Asked of running labs: the routers, the rule that dropped the pings, the way out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from lab.judge.explain import explain
+from lab.judge.gather import gather
+from lab.model.explanation import Explanation, Remedy
+from lab.pytest_plugin import Net, StartLab
+from lab.view.explained import text
+
+pytestmark = pytest.mark.xdist_group("explain")  # two labs for most of these
+A, B = "node-a", "node-b"
+WITHIN = 20  # seconds for a path on a busy machine
+
+
+@pytest.fixture(scope="module")
+def easy(module_lab: StartLab) -> Net:
+    return module_lab("nat-pair")
+
+
+def test_two_symmetric_nats_are_named_and_so_is_the_rule_that_dropped_the_pings(
+    lab: StartLab,
+) -> None:
+    net = lab("hard-pair")
+    look_for_a_direct_path(net)
+
+    found = explained(net)
+
+    assert (found.path.kind, found.expected.rule, found.agrees) == ("relay", "R4b", True)
+    assert causes(found)[0].startswith("home-a and home-b both map anew")
+    for end, near, far in ((A, "home-a", "home-b"), (B, "home-b", "home-a")):
+        [lines] = [each.evidence for each in found.findings if each.about == end]
+        left, dropped = lines
+        assert left.startswith(f"{near}: it left from 203.0.113.")
+        assert ", and nyc knows it as 203.0.113." in left
+        assert dropped.startswith(f"{far}: ")
+        assert dropped.endswith("nobody inside asked for it (iptables: -A INPUT -i wan0 -j DROP)")
+        assert int(dropped.split()[1]) > 0
+
+    apply(net, found.remedies[0])  # what is said to make it direct does
+    direct(net)
+    found = explained(net)
+    assert (found.expected.rule, found.agrees, causes(found), found.remedies) == (
+        "D1",
+        True,
+        [],
+        (),
+    )
+    assert any(" <-> 203.0.113." in line for line in found.findings[0].evidence)
+
+
+def test_a_direct_path_blames_nobody(easy: Net) -> None:
+    direct(easy)
+
+    found = explained(easy)
+
+    assert (found.expected.rule, found.agrees, causes(found), found.remedies) == (
+        "D3",
+        True,
+        [],
+        (),
+    )
+    [line, *_] = found.findings[0].evidence
+    assert line.startswith(
+        "home-a: 192.168.1.10:41641 as 203.0.113.10:41641 <-> 203.0.113.20:41641: "
+    )
+
+
+def test_a_cut_is_found_with_what_it_dropped_and_with_its_end(easy: Net) -> None:
+    direct(easy)
+
+    easy.cut(A, B)
+    easy.node(A).wait_for_path(easy.node(B), "relay", within=WITHIN)
+    found = explained(easy)
+
+    assert (found.expected.path, found.agrees) == ("direct", False)
+    [cause] = causes(found)
+    words = cause.removeprefix("node-a and node-b are cut: ").split()
+    assert (int(words[0]) > 0, words[1:]) == (True, ["packets", "dropped", "so", "far"])
+    apply(easy, found.remedies[0])
+    direct(easy)
+    assert causes(explained(easy)) == []
+
+
+def test_a_frozen_daemon_is_found_though_it_cannot_be_asked(easy: Net) -> None:
+    direct(easy)
+
+    easy.daemon(B, "freeze")
+    try:
+        easy.node(A).wait_for_path(easy.node(B), "relay", within=WITHIN)
+        found = explained(easy)
+    finally:
+        easy.daemon(B, "thaw")
+
+    assert causes(found) == ["the node of node-b is frozen (SIGSTOP)"]
+    assert found.remedies[0].command.endswith("node-b --thaw")
+
+
+def test_who_blocks_udp_is_found_by_the_rule_that_lets_nothing_out(lab: StartLab) -> None:
+    net = lab("udp-blocked")
+    look_for_a_direct_path(net)
+
+    found = explained(net)
+
+    assert (found.expected.rule, causes(found)) == ("R5", ["office lets no UDP out"])
+    [line, *_] = next(each.evidence for each in found.findings if each.about == A)
+    assert line.startswith("office: ")
+    assert "only TCP 443 goes out (iptables: -A FORWARD -o wan0 -j REJECT" in line
+    assert [each.sentence for each in found.remedies] == ["office lets UDP out"]
+
+
+def test_one_easy_nat_is_enough_and_the_hard_one_is_not_blamed(lab: StartLab) -> None:
+    net = lab("easy-hard")
+    direct(net)
+
+    found = explained(net)
+
+    assert (found.expected.rule, found.agrees, causes(found)) == ("D2", True, [])
+    assert text(found).splitlines()[1] == "expected: direct (rule D2): as it is"
+
+
+# --- helpers
+
+
+def explained(net: Net) -> Explanation:
+    return explain(gather(net.lab, A, B))
+
+
+def causes(found: Explanation) -> list[str]:
+    return [each.sentence for each in found.findings if each.weight == "cause"]
+
+
+def look_for_a_direct_path(net: Net) -> None:
+    """For as long as it takes to send a volley of pings; the path stays as it is."""
+    done = net.lab.ping(A, B, until_direct=True, timeout=2.5, json=True)
+    kinds = {json.loads(line).get("kind") for line in done.stdout.splitlines()}
+    assert "relay" in kinds, done.stdout + done.stderr
+
+
+def direct(net: Net) -> None:
+    done = net.lab.ping(A, B, until_direct=True, timeout=WITHIN)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def apply(net: Net, remedy: Remedy) -> None:
+    command, _, *words = shlex.split(remedy.command)
+    match command, words:
+        case "lab.nat", [router, "--profile", profile]:
+            net.set_nat(router, profile)
+        case "lab.restore", [a, b]:
+            net.restore(a, b)
+        case _:
+            raise AssertionError(remedy.command)

@@ -1,0 +1,140 @@
+"""From counters to sentences: flows followed through routers, unanswered pings, and who dropped them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lab.judge.counted import answered, unanswered
+from lab.judge.passages import Passage, address_of, passages, towards
+from lab.judge.situation import Drop, Flow, Pinged, Situation
+from lab.model.layout import plan_of
+from lab.model.topology import load
+
+A, B = "node-a", "node-b"
+UNASKED = Drop("nobody inside asked for it", 7, "iptables: -A INPUT -i wan0 -j DROP")
+ONLY_443 = Drop("only TCP 443 goes out", 5, "iptables: -A FORWARD -o wan0 -j REJECT")
+
+
+def test_a_flow_is_followed_through_both_nats_of_a_home() -> None:
+    now = replace(
+        situation("double-nat"),
+        flows={
+            "home-a": [udp("192.168.1.10:41641", "203.0.113.20:5", "10.64.0.10:41641", 3, 2)],
+            "carrier-a": [
+                udp("10.64.0.11:41641", "203.0.113.20:5", "203.0.113.10:9", 1, 1),
+                udp("10.64.0.10:41641", "203.0.113.20:5", "203.0.113.10:41641", 3, 2),
+            ],
+        },
+    )
+
+    assert list(passages(now, A)) == [
+        Passage(
+            *("udp", "192.168.1.10:41641", "203.0.113.20:5", "203.0.113.10:41641", "carrier-a"),
+            *(3, 2),
+        )
+    ]
+    assert list(answered(now, A)) == [
+        "carrier-a: 192.168.1.10:41641 as 203.0.113.10:41641 <-> 203.0.113.20:5: 3 packets out, 2 back"
+    ]
+
+
+def test_what_the_next_router_never_saw_ends_at_the_last_that_did() -> None:
+    now = replace(
+        situation("double-nat"),
+        flows={
+            "home-a": [udp("192.168.1.10:41641", "203.0.113.20:5", "10.64.0.10:41641", 3)],
+            "carrier-a": [udp("10.64.0.10:41641", "203.0.113.20:6", "203.0.113.10:41641", 3)],
+        },
+    )
+
+    [passage] = passages(now, A)
+    assert (passage.outside, passage.last) == ("10.64.0.10:41641", "home-a")
+
+
+def test_only_udp_to_the_other_ends_addresses_counts() -> None:
+    to_peer = udp("192.168.1.10:41641", "203.0.113.20:5", "203.0.113.10:1")
+    now = replace(
+        situation("hard-pair"),
+        flows={
+            "home-a": [
+                to_peer,
+                udp("192.168.1.10:41641", "198.51.100.10:3478", "203.0.113.10:2", 1, 1),
+                udp("192.168.1.10:41641", "192.168.2.10:41641", "203.0.113.10:3"),
+                udp("192.168.1.99:41641", "203.0.113.20:5", "203.0.113.10:4"),
+                replace(to_peer, protocol="tcp"),
+            ]
+        },
+    )
+
+    assert [each.to for each in towards(now, A)] == ["203.0.113.20:5"]
+
+
+def test_an_unanswered_ping_is_told_with_its_mapping_and_the_rule_that_dropped_it() -> None:
+    now = replace(
+        situation("hard-pair"),
+        pings={
+            A: [Pinged("203.0.113.20:5", 7, 0, 0, 2.0), Pinged("192.168.2.10:41641", 7, 0, 0, 2.0)]
+        },
+        flows={
+            "home-a": [
+                udp("192.168.1.10:41641", "203.0.113.20:5", "203.0.113.10:1", 7),
+                udp("192.168.1.10:41641", "198.51.100.10:3478", "203.0.113.10:2", 1, 1),
+            ]
+        },
+        drops={"home-b": [UNASKED, replace(UNASKED, packets=0)]},
+    )
+
+    [found] = unanswered(now)
+
+    assert found.sentence == (
+        "node-a has sent 7 pings to 203.0.113.20:5 (home-b), the last one 2 s ago: no pongs"
+    )
+    assert found.evidence == (
+        "home-a: it left from 203.0.113.10:1, and nyc knows it as 203.0.113.10:2",
+        "home-b: 7 packets dropped, nobody inside asked for it (iptables: -A INPUT -i wan0 -j DROP)",
+    )
+
+
+def test_a_rule_that_dropped_more_than_was_sent_has_dropped_others_too() -> None:
+    now = replace(
+        situation("hard-pair"),
+        flows={"home-a": [udp("192.168.1.10:1", "203.0.113.20:5", "203.0.113.10:1", 2)]},
+        drops={"home-b": [UNASKED]},
+    )
+
+    [found] = unanswered(now)
+    assert (
+        found.sentence
+        == "node-a has sent 2 packets to 203.0.113.20:5 (home-b): no packets came back"
+    )
+    assert found.evidence[1].startswith("home-b: 7 packets from all senders dropped, ")
+
+
+def test_what_never_left_was_dropped_on_the_way_out() -> None:
+    now = replace(
+        situation("udp-blocked"),
+        pings={A: [Pinged("203.0.113.20:41641", 5, 0, 0, 1.0)]},
+        drops={"office": [ONLY_443], "home-b": [replace(UNASKED, packets=0)]},
+    )
+
+    [found] = unanswered(now)
+    assert found.evidence == (
+        "office: 5 packets dropped, only TCP 443 goes out (iptables: -A FORWARD -o wan0 -j REJECT)",
+    )
+
+
+def test_endpoints_lose_their_ports_in_both_families() -> None:
+    assert address_of("203.0.113.10:41641") == "203.0.113.10"
+    assert address_of("[2001:db8::1]:41641") == "2001:db8::1"
+
+
+# --- helpers
+
+
+def situation(topology: str) -> Situation:
+    made = load(topology)
+    return Situation("lab", A, B, 0.0, made, plan_of(made))
+
+
+def udp(source: str, to: str, outside: str, sent: int = 1, answered: int = 0) -> Flow:
+    return Flow("udp", source, to, outside, sent, answered)
