@@ -270,11 +270,6 @@ class Lab:
 
         return Capture(self.folder, selected(self.plan(), host, link), Path(out), seconds, last)
 
-    def status_argv(self, host: str) -> list[str] | None:
-        """What to run in `host` to ask its daemon of its peers, as JSON; None: it cannot be asked now."""
-        argv: list[str] | None = ask(self.folder, "status_argv", host=host)["argv"]
-        return argv
-
     # --- changing it
 
     def unplug(self, host: str) -> list[str]:
@@ -338,12 +333,6 @@ class Lab:
     def cuts(self) -> list[dict[str, Any]]:
         """Every cut, with the packets that it has dropped so far."""
         found: list[dict[str, Any]] = ask(self.folder, "cuts")["cuts"]
-        return found
-
-    def counted(self, routers: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """By router: its "flows" (conntrack's), and its rules' "drops", each with its packets."""
-        routers = list(routers)
-        found: dict[str, dict[str, Any]] = ask(self.folder, "counted", routers=routers)["routers"]
         return found
 
     def move(self, host: str, router: str) -> dict[str, Any]:

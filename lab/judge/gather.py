@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from subprocess import DEVNULL, PIPE, TimeoutExpired
 
+from lab.ask import ask
 from lab.client import Lab
 from lab.errors import BadRequest
 from lab.judge.situation import DaemonNow, Drop, Flow, Json, PathNow, Pinged, Situation
@@ -22,7 +23,7 @@ def gather(lab: Lab, a: str, b: str) -> Situation:
     topology = lab.topology()
     check_pair(topology, lab.name, a, b)
     status, events = lab.status(), list(lab.events())
-    counted = lab.counted(_routers(topology, a, b))
+    counted = ask(lab.folder, "counted", routers=_routers(topology, a, b))["routers"]
     return Situation(
         lab=lab.name,
         a=a,
@@ -68,7 +69,7 @@ def told_pings(lab: Lab, a: str, b: str) -> Iterator[tuple[str, list[Pinged]]]:
     """By end; one that cannot be asked, or does not answer, is left out."""
     asked = {}
     for end in (a, b):
-        if (argv := lab.status_argv(end)) is not None:
+        if argv := ask(lab.folder, "status_argv", host=end)["argv"]:
             asked[end] = lab.popen(end, argv, stdout=PIPE, stderr=DEVNULL, text=True)
     for end, process in asked.items():
         try:
