@@ -37,6 +37,8 @@ def _from_hex(text: str, prefix: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Public:
+    """32 bytes that anybody may see."""
+
     raw: bytes
     prefix: ClassVar[str]
 
@@ -54,6 +56,8 @@ class _Public:
 
 @dataclass(frozen=True, slots=True)
 class NodePublic(_Public):
+    """Who a node is: its WireGuard key and its DERP address."""
+
     prefix: ClassVar[str] = "nodekey:"
 
     @property
@@ -68,6 +72,8 @@ class NodePublic(_Public):
 
 @dataclass(frozen=True, slots=True)
 class DiscoPublic(_Public):
+    """By what a node's disco messages are known, until it starts again."""
+
     prefix: ClassVar[str] = "discokey:"
 
     @property
@@ -81,6 +87,8 @@ class DiscoPublic(_Public):
 
 @dataclass(frozen=True, slots=True)
 class _Private:
+    """32 bytes that appear in no text of ours."""
+
     raw: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +106,8 @@ class _Private:
 
 @dataclass(frozen=True, slots=True)
 class NodePrivate(_Private):
+    """The key in a node's key file."""
+
     @classmethod
     def parse(cls, text: str) -> Self:
         return cls(clamp(_from_hex(text, "privkey:")))
@@ -113,6 +123,8 @@ class NodePrivate(_Private):
 
 @dataclass(frozen=True, slots=True)
 class DiscoPrivate(_Private):
+    """Made at each start, stored nowhere."""
+
     @property
     def public(self) -> DiscoPublic:
         return DiscoPublic(crypto_scalarmult_base(self.raw))

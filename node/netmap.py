@@ -46,6 +46,8 @@ class NetmapError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DerpNode:
+    """One relay server of a region, and how it is reached."""
+
     name: str
     region_id: int
     host_name: str
@@ -60,6 +62,8 @@ class DerpNode:
 
 @dataclass(frozen=True, slots=True)
 class DerpRegion:
+    """Relay servers that stand for one another; people know it by its code."""
+
     region_id: int
     region_code: str
     region_name: str
@@ -68,6 +72,8 @@ class DerpRegion:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
+    """Another node, as the netmap lists it."""
+
     name: str
     node_key: NodePublic
     disco_key: DiscoPublic | None
@@ -82,6 +88,8 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Netmap:
+    """Who is there: ourselves, our peers, the relays."""
+
     name: str
     addresses: tuple[str, ...]
     peers: tuple[Peer, ...]

@@ -13,11 +13,12 @@ from node.accel import _loop  # type: ignore[attr-defined]
 from node.accel.sources import fingerprint
 from node.core import libsodium
 from node.core.checksum import Buffer
-from node.core.coalesce import TunFeatures
-from node.core.rows import OVERHEAD, Rows, kept, padded, sends
+from node.core.padding import padded
+from node.core.rows import OVERHEAD, Rows, kept, sends
 from node.core.runs import Run, lay, runs_of
 from node.core.segments import Opened, PlainSegments
 from node.core.superpacket import SuperPacket, cut
+from node.core.tun_features import TunFeatures
 
 CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
 LARGEST = 65536  # bytes of rows in one receive; writes take less room than their rows

@@ -26,6 +26,8 @@ class RelayPath:
 
 @dataclass(frozen=True, slots=True)
 class SendUdp:
+    """From our one UDP port."""
+
     datagrams: Sequence[bytes]
     to: Endpoint
 
@@ -39,6 +41,8 @@ class SendRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SendRelay:
+    """By way of that region's relay."""
+
     region: int
     peer: NodePublic
     packets: Sequence[bytes]
@@ -46,6 +50,8 @@ class SendRelay:
 
 @dataclass(frozen=True, slots=True)
 class WriteTun:
+    """IP packets for the application."""
+
     packets: Sequence[bytes]
 
 
@@ -57,12 +63,16 @@ class WriteMerged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConnectRelay:
+    """To a server of that region; `home`: peers look for us there."""
+
     region: int
     home: bool
 
 
 @dataclass(frozen=True, slots=True)
 class CloseRelay:
+    """Nobody needs it any more."""
+
     region: int
 
 

@@ -14,6 +14,8 @@ MOST = 256  # questions open at once; the oldest is forgotten
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
+    """One ping for an ask, and where it went."""
+
     ask: int
     via: Way | int
     at: float
@@ -21,6 +23,8 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Ask:
+    """A person's question, since when."""
+
     peer: NodePublic
     at: float
     was_sent: bool = False

@@ -43,6 +43,8 @@ OUTLIER_SHARE = (
 
 @dataclass(slots=True)
 class Candidate:
+    """An endpoint at which the peer may be reached, and how it has behaved so far."""
+
     endpoint: Way
     in_netmap: bool = False
     called: bool = False

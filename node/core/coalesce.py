@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from node.core.checksum import (
     TCP_CHECKSUM_OFFSET,
@@ -20,6 +19,7 @@ from node.core.checksum import (
 )
 from node.core.flow import Head, checksums_hold, follows, parse_head
 from node.core.superpacket import PSH, TCP, TCP_FLAGS
+from node.core.tun_features import TunFeatures
 from node.wire.virtio import (
     GSO_TCPV4,
     GSO_TCPV6,
@@ -32,20 +32,6 @@ from node.wire.virtio import (
 )
 
 MAX_LENGTH = 65535  # what an IP header can say
-
-
-class TunFeatures(NamedTuple):
-    """What the TUN interface takes: a virtio header at all, and which super-packets."""
-
-    virtio: bool = True
-    tcp: bool = True
-    udp: bool = True
-
-    def merges(self, head: Head) -> bool:
-        return self.virtio and (self.tcp if head.protocol == TCP else self.udp)
-
-
-NO_OFFLOAD = TunFeatures(virtio=False, tcp=False, udp=False)
 
 
 def coalesce(packets: Iterable[memoryview], features: TunFeatures) -> list[Buffer]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from node.core.allowed_ips import AllowedIps
-from node.core.coalesce import TunFeatures
 from node.core.device_outputs import (
     Deliver,
     DeliverWrites,
@@ -35,6 +34,7 @@ from node.core.rows import Rows
 from node.core.segments import Segments
 from node.core.session import Session
 from node.core.superpacket import SuperPacket, split
+from node.core.tun_features import TunFeatures
 from node.keys import NodePrivate, NodePublic
 from node.wire import ip
 from node.wire.malformed import Malformed

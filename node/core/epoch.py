@@ -9,6 +9,8 @@ SLACK = 2.0  # seconds that an answer may take, or a clock be off
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
+    """A gateway's clock (s), as read at a time of ours (RFC 6886 §3.6)."""
+
     seconds: int
     at: float
 

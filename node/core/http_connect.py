@@ -17,6 +17,8 @@ DEFAULT_PORT = 80
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
+    """An HTTP proxy, and who we are to it: `user:password`, or None."""
+
     host: str
     port: int
     credentials: str | None = None  # user:password

@@ -47,6 +47,8 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """What a client asks of the server; header names are in lower case."""
+
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from node.core.allowed_ips import AllowedIps
 from node.core.checksum import Buffer
-from node.core.coalesce import TunFeatures, source_of
+from node.core.coalesce import source_of
+from node.core.tun_features import TunFeatures
 from node.wire import ip
 from node.wire.malformed import Malformed
 

@@ -47,7 +47,6 @@ INITIATION_INTERVAL = 0.020  # s: a peer that initiates faster floods
 COOKIE_MARGIN = 5.0  # s: a cookie that old is not used, for it would expire on the way
 QUEUED_BATCHES = 128  # batches of packets that wait for a handshake; then the oldest goes
 PREVIOUS_SESSIONS = 2  # after both initiate at once, each side may send on another key for a while
-PADDING = 16  # bytes; the specification's multiple for a packet's plaintext
 
 LOAD_HANDSHAKES = (
     128  # handshake messages within one second are "under load": about 50 ms of our time

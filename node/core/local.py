@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from node.core.allowed_ips import AllowedIps
-from node.core.coalesce import NO_OFFLOAD, TunFeatures
 from node.core.indices import Indices
 from node.core.limits import Limits
 from node.core.segments import PlainSegments, Segments
 from node.core.session import Session
 from node.core.tai64n import tai64n
+from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.keys import NodePrivate, clamp
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.core.checksum import ONES
-from node.core.coalesce import MAX_LENGTH, TunFeatures, merged_front
+from node.core.coalesce import MAX_LENGTH, merged_front
 from node.core.flow import Head, flow_mask, parse_head
 from node.core.rows import HEADER, OVERHEAD, Rows
 from node.core.seal_batch import MAX_SHAPES, Bytes, swapped, word_sums
 from node.core.superpacket import PSH, TCP, TCP_FLAGS
+from node.core.tun_features import TunFeatures
 from node.wire.virtio import VIRTIO_SIZE
 
 

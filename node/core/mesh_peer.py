@@ -16,6 +16,8 @@ REPAIR_GAP = 5.0  # seconds between attempts to bring two ends together that kno
 
 @dataclass(slots=True)
 class MeshPeer:
+    """A peer of ours, and what was learned of it."""
+
     config: Peer
     paths: Paths
     disco: DiscoPublic | None

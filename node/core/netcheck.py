@@ -32,6 +32,8 @@ CLOSER_SHARE = 2 / 3  # of the old home's latency: less does not pay for moving 
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """What kind of network this is. Latencies in seconds, by region; None: not known."""
+
     udp: bool
     ipv4: Endpoint | None = None
     ipv6: Endpoint | None = None
@@ -42,17 +44,23 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class SendStun:
+    """A question, from the port that peers shall reach."""
+
     to: Endpoint
     datagram: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class NetcheckDone:
+    """All have answered, or had their time."""
+
     report: Report
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointLearned:
+    """How a STUN server sees us."""
+
     endpoint: Endpoint
 
 
@@ -72,6 +80,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """A region's latency (s), at a time."""
+
     region: int
     latency: float
     at: float

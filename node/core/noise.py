@@ -27,6 +27,8 @@ IDENTIFIER = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
 
 @dataclass(frozen=True, slots=True)
 class TransportKeys:
+    """Of one handshake, 32 bytes each, as seen from our end."""
+
     send: bytes = field(repr=False)
     receive: bytes = field(repr=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from node.core.checksum import Buffer
-from node.core.coalesce import TunFeatures
 from node.core.open_batch import BatchOpener
 from node.core.row_cipher import CIPHERS
 from node.core.rows import Rows, is_uniform, kept
@@ -13,6 +12,7 @@ from node.core.runs import runs_of
 from node.core.seal_batch import BatchSealer
 from node.core.segments import Opened, PlainSegments
 from node.core.superpacket import SuperPacket, cut
+from node.core.tun_features import TunFeatures
 
 
 class NumpySegments:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from node.core.coalesce import TunFeatures
 from node.core.merge_batch import BatchMerger
 from node.core.row_cipher import Place, RowCipher
 from node.core.rows import HEADER, OVERHEAD, Rows
 from node.core.seal_batch import MAX_SHAPES, Bytes
+from node.core.tun_features import TunFeatures
 
 STEPS = np.arange(65536 // OVERHEAD, dtype=np.uint64)
 

@@ -62,6 +62,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class SendPing:
+    """A disco ping, padded to `size`: it asks whether full packets pass."""
+
     to: Way
     txid: bytes
     size: int  # bytes of the whole UDP payload
@@ -69,6 +71,8 @@ class SendPing:
 
 @dataclass(frozen=True, slots=True)
 class SendPong:
+    """The answer, back to where the ping came from."""
+
     to: Way
     txid: bytes
 
@@ -80,6 +84,8 @@ class SendCallMeMaybe:
 
 @dataclass(frozen=True, slots=True)
 class PathChanged:
+    """Data takes another way from now on; `rtt` in seconds, if it is known."""
+
     path: Path
     why: str
     rtt: float | None

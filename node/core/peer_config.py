@@ -9,6 +9,8 @@ from node.keys import NodePublic
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
+    """A peer as `wg set` would describe it; `persistent_keepalive` in seconds."""
+
     key: NodePublic
     allowed_ips: tuple[str, ...]
     preshared_key: bytes = field(default=bytes(32), repr=False)
@@ -17,6 +19,8 @@ class PeerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
+    """A peer as `wg show` would; bytes are those of WireGuard's messages."""
+
     key: NodePublic
     last_handshake: float | None
     """On the clock of `now`; None before the first one."""

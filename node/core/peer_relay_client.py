@@ -33,6 +33,8 @@ NANOSECONDS = 1e9
 
 @dataclass(slots=True)
 class _Binding:
+    """Our side of a relayed pair, while it is being bound."""
+
     peer: NodePublic
     remote: DiscoPublic
     endpoint: RelayEndpoint
@@ -50,6 +52,8 @@ class _Binding:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
+    """The relay passes on what we send that way."""
+
     peer: NodePublic
     way: PeerRelayed
 

@@ -35,6 +35,8 @@ SECRET_SIZE = 32
 
 @dataclass(slots=True)
 class _Side:
+    """One of a pair: who, and where it was bound from."""
+
     key: DiscoPublic
     generation: int = 0  # of the handshake under way
     address: Endpoint | None = None
@@ -43,6 +45,8 @@ class _Side:
 
 @dataclass(slots=True)
 class _Pair:
+    """Two that we relay for, known by their number (VNI)."""
+
     vni: int
     lamport_id: int
     sides: tuple[_Side, _Side]

@@ -41,6 +41,8 @@ Introduce = Callable[[MeshPeer, float], list[Action]]
 
 @dataclass(slots=True)
 class _Attempt:
+    """When a peer relay was tried for a peer, and when it may be again."""
+
     at: float = -math.inf
     next_at: float = -math.inf
     gap: float = AGAIN

@@ -59,6 +59,8 @@ CARRIERS = IPv4Network("100.64.0.0/10")
 
 @dataclass(slots=True)
 class Searching:
+    """For a gateway that maps ports."""
+
     due: float
     tries: int = 1
     found: Service | None = None  # one that waits for others
@@ -66,6 +68,8 @@ class Searching:
 
 @dataclass(slots=True)
 class Asking:
+    """It was found; the mapping is asked for until the time is up."""
+
     service: Service
     due: float
     until: float
@@ -83,6 +87,8 @@ class Holding:
 
 @dataclass(slots=True)
 class Resting:
+    """Nothing came of it; again later."""
+
     due: float
 
 
@@ -91,6 +97,8 @@ Phase: TypeAlias = Searching | Asking | Holding | Resting
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
+    """We have one; half way through its life it is renewed."""
+
     service: Service
     external: Endpoint
     renew_at: float

@@ -38,6 +38,8 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class PortMapped:
+    """The router sends what comes to this endpoint to us."""
+
     endpoint: Endpoint
     protocol: str
     why: str
@@ -45,12 +47,16 @@ class PortMapped:
 
 @dataclass(frozen=True, slots=True)
 class PortMappingLost:
+    """It does so no more."""
+
     protocol: str
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class PortMappingRefused:
+    """The router can, and will not."""
+
     protocol: str
     why: str
 
@@ -66,12 +72,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
+    """By the protocol: an endpoint, for so many seconds."""
+
     external: Endpoint
     lifetime: float
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """By the protocol, in words."""
+
     why: str
 
 

@@ -42,6 +42,8 @@ Call = Literal["description", "address", "add", "check", "delete"]
 
 @dataclass(slots=True)
 class _Ask:
+    """An AddPortMapping that has not been answered yet; lease in seconds."""
+
     port: int
     lease: int
     address: str = ""

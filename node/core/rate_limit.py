@@ -17,6 +17,8 @@ MIN_BURST = KEY_SIZE + MAX_PACKET  # bytes: the longest SendPacket must fit in
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
+    """What one client may send, in bytes."""
+
     bytes_per_second: int
     burst: int
 

@@ -9,6 +9,8 @@ from node.keys import NodePublic
 
 @dataclass(frozen=True, slots=True)
 class SendBytes:
+    """Onto the connection, after what was sent before."""
+
     data: bytes
 
 
@@ -21,17 +23,23 @@ class FrameMessages:
 
 @dataclass(frozen=True, slots=True)
 class RelayUp:
+    """The login is complete: packets pass."""
+
     server_key: NodePublic
 
 
 @dataclass(frozen=True, slots=True)
 class PacketsReceived:
+    """From one peer, in order; neighbours come together."""
+
     source: NodePublic
     packets: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class PeerGone:
+    """The relay cannot reach that peer, for a `derp.GoneReason`."""
+
     peer: NodePublic
     reason: int  # derp.GoneReason
 
@@ -45,11 +53,15 @@ class PeerPresent:
 
 @dataclass(frozen=True, slots=True)
 class RelayPong:
+    """The relay has answered our ping, after so many seconds."""
+
     rtt: float
 
 
 @dataclass(frozen=True, slots=True)
 class RelayHealth:
+    """What troubles the relay, in its own words; empty: nothing any more."""
+
     problem: str  # empty: well again
 
 

@@ -86,6 +86,8 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Close:
+    """The connection; with `flush` after what waits has been written."""
+
     link: Link
     why: str
     flush: bool = False  # after what was sent has left
@@ -101,12 +103,16 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class ClientConnected:
+    """A login is complete."""
+
     peer: NodePublic
     source: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class ClientGone:
+    """Its last connection has ended."""
+
     peer: NodePublic
 
 

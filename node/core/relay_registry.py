@@ -14,6 +14,8 @@ from node.core.relay_link import Link
 
 @dataclass(slots=True)
 class Client:
+    """One key, and its connections: packets go to the one that was heard last."""
+
     active: Link
     links: list[Link]
 

@@ -45,22 +45,28 @@ SILENT = (
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    pass
+    """Not wanted now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialling:
+    """A connection is being made."""
+
     since: float
     is_slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Up:
+    """Packets pass."""
+
     since: float
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
+    """It was lost; the next attempt comes then."""
+
     until: float
 
 
@@ -69,6 +75,8 @@ State: TypeAlias = Idle | Dialling | Up | Waiting
 
 @dataclass(slots=True)
 class _Relay:
+    """A region: its connection, and what waits for it."""
+
     region: int
     state: State = field(default_factory=Idle)
     queue: deque[tuple[NodePublic, bytes, float]] = field(

@@ -10,10 +10,8 @@ and packets are sealed and opened in place, so a packet always starts 16 bytes i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-
-from node.core.session import padding
 
 TRANSPORT = 4
 HEADER = 16
@@ -63,10 +61,6 @@ class Rows:
         return Rows(self.buffer, at, min(at + count * self.size, self.stop), self.size)
 
 
-def padded(length: int, mtu: int) -> int:
-    return length + padding(length, mtu)
-
-
 def per_send(size: int) -> int:
     return max(1, min(MAX_SEGMENTS, MAX_SEND // size))
 
@@ -77,6 +71,23 @@ def sends(buffer: bytearray, stop: int, size: int) -> list[Rows]:
     if stop <= step:
         return [Rows(buffer, 0, stop, size)]
     return [Rows(buffer, at, min(at + step, stop), size) for at in range(0, stop, step)]
+
+
+def in_rows(datagrams: Sequence[bytes]) -> list[Rows]:
+    """Any datagrams, laid out for as few sends as their sizes allow."""
+    out: list[Rows] = []
+    run: list[bytes] = []
+    for datagram in datagrams:
+        if run and (len(run[-1]) != len(run[0]) or len(datagram) > len(run[0])):
+            out += _laid(run)
+            run = []
+        run.append(datagram)
+    return out + _laid(run) if run else out
+
+
+def _laid(run: Sequence[bytes]) -> list[Rows]:
+    buffer = bytearray(b"".join(run))
+    return sends(buffer, len(buffer), len(run[0]))
 
 
 def kept(rows: Rows) -> Rows:

@@ -11,7 +11,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from node.core.rows import HEADER, OVERHEAD, padded, per_send
+from node.core.padding import padded
+from node.core.rows import HEADER, OVERHEAD, per_send
 from node.core.superpacket import SuperPacket, split
 from node.wire.malformed import Malformed
 from node.wire.virtio import NEEDS_CHECKSUM, VirtioHeader

@@ -21,8 +21,9 @@ from node.core.checksum import (
     finish_checksum,
     ones_sum,
 )
+from node.core.padding import padded
 from node.core.row_cipher import Place, RowCipher
-from node.core.rows import HEADER, OVERHEAD, TRANSPORT, Rows, padded, sends
+from node.core.rows import HEADER, OVERHEAD, TRANSPORT, Rows, sends
 from node.core.runs import Run, lay
 from node.core.superpacket import (
     TCP,

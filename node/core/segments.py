@@ -17,11 +17,12 @@ from typing import NamedTuple, Protocol
 
 from node.core.aead import open_sealed, seal
 from node.core.checksum import Buffer
-from node.core.coalesce import TunFeatures, coalesce
+from node.core.coalesce import coalesce
 from node.core.flow import packet_length
-from node.core.rows import HEADER, TRANSPORT, Rows, is_uniform, sends
-from node.core.session import padding
+from node.core.padding import padding
+from node.core.rows import HEADER, TRANSPORT, Rows, in_rows, is_uniform
 from node.core.superpacket import SuperPacket, finished, ordinary, split
+from node.core.tun_features import TunFeatures
 from node.wire.virtio import PLAIN_BYTES
 
 _HEAD = struct.Struct("<IIQ")
@@ -146,20 +147,3 @@ class PlainSegments:
         if packet is None:
             return []
         return [PLAIN_BYTES + bytes(packet) if self._features.virtio else packet]
-
-
-def in_rows(datagrams: Sequence[bytes]) -> list[Rows]:
-    """Any datagrams, laid out for as few sends as their sizes allow."""
-    out: list[Rows] = []
-    run: list[bytes] = []
-    for datagram in datagrams:
-        if run and (len(run[-1]) != len(run[0]) or len(datagram) > len(run[0])):
-            out += _laid(run)
-            run = []
-        run.append(datagram)
-    return out + _laid(run) if run else out
-
-
-def _laid(run: Sequence[bytes]) -> list[Rows]:
-    buffer = bytearray(b"".join(run))
-    return sends(buffer, len(buffer), len(run[0]))

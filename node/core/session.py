@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.core.aead import open_sealed, seal
-from node.core.limits import PADDING, REJECT_AFTER_MESSAGES
+from node.core.limits import REJECT_AFTER_MESSAGES
 from node.core.noise import TransportKeys
+from node.core.padding import padding
 from node.core.replay import ReplayWindow
 from node.wire.wireguard import KEEPALIVE_SIZE, TRANSPORT, TRANSPORT_HEADER_SIZE
 
@@ -21,6 +22,8 @@ _COUNTER_AT = TRANSPORT_HEADER_SIZE - 8
 
 @dataclass(frozen=True, slots=True)
 class Opened:
+    """What a batch of datagrams turned out to be."""
+
     plaintexts: list[bytes]
     """Authenticated and new, in the order of arrival, padding included; empty ones are keepalives."""
     forged: int
@@ -97,9 +100,3 @@ class Session:
         if replayed:
             plaintexts = [p for p, new in zip(plaintexts, verdicts, strict=True) if new]
         return Opened(plaintexts, forged, replayed)
-
-
-def padding(size: int, mtu: int) -> int:
-    """Zeros up to a multiple of 16, but a packet that fits the MTU stays within it."""
-    last = size % mtu if size > mtu else size
-    return min(-(-last // PADDING) * PADDING, mtu) - last

@@ -31,6 +31,8 @@ class CandidateState:
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
+    """A peer, for people and programs: who, by which path, how much."""
+
     name: str
     node_key: str
     addresses: tuple[str, ...]
@@ -47,6 +49,8 @@ class PeerState:
 
 @dataclass(frozen=True, slots=True)
 class MeshStatus:
+    """Ourselves and all our peers, for people and programs."""
+
     name: str
     node_key: str
     addresses: tuple[str, ...]

@@ -24,6 +24,8 @@ DOUBT_GAP = 5.0  # seconds between checks that dying paths ask for
 
 @dataclass(frozen=True, slots=True)
 class EndpointsChanged:
+    """Where we can be reached now; `news`: peers should be told."""
+
     endpoints: tuple[Endpoint, ...]
     news: bool
     """False when some only went: nothing that a peer could use."""
@@ -31,6 +33,8 @@ class EndpointsChanged:
 
 @dataclass(frozen=True, slots=True)
 class RegionsRanked:
+    """By latency."""
+
     best_first: tuple[int, ...]
 
 

@@ -49,6 +49,7 @@ from node.io.uapi import Uapi
 from node.keys import DiscoPrivate, NodePrivate
 from node.netmap import Netmap
 from node.wire.endpoint import Endpoint
+from node.wire.natpmp import LIFETIME
 from node.wire.uapi import Interface
 
 LOOK = 0.05  # seconds after a batch: what it made due is due later than that, mostly by far
@@ -100,10 +101,9 @@ class Daemon:
             self._control = Control(loop, settings.control, self._requests.handle)
         self._uapi = Uapi(loop, settings.tun, partial(self._as_interface, private, epoch))
         self.mapper: PortMapper | None = None
-        if settings.port_mapping:
-            self.mapper = PortMapper(
-                loop, self._udp.port, settings.port_mapping, self._port_mapping_changed
-            )
+        lifetime = LIFETIME if settings.port_mapping is None else settings.port_mapping
+        if lifetime:
+            self.mapper = PortMapper(loop, self._udp.port, lifetime, self._port_mapping_changed)
         self._start()
         head.hand_over(self._relay_event)
         self._note_ready()

@@ -9,11 +9,10 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from node.core.coalesce import TunFeatures
 from node.core.segments import PlainSegments, Segments
+from node.core.tun_features import TunFeatures
 from node.io.loop import READ, Loop
-
-WAYS = ("c", "numpy", "plain")
+from node.io.settings import WAYS
 
 
 def fastest(mtu: int, features: TunFeatures, ways: tuple[str, ...] = WAYS) -> Segments:

@@ -35,6 +35,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MeshSettings:
+    """The other relays of the region, and the secret that they share."""
+
     relays: tuple[DerpNode, ...]
     key: bytes
     ca_file: str | None
@@ -42,6 +44,8 @@ class MeshSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    """The arguments of `node derper`, looked at."""
+
     hostname: str
     listen: tuple[Endpoint, ...]
     context: ssl.SSLContext | None

@@ -19,6 +19,8 @@ WRITE = select.EPOLLOUT
 
 @dataclass(slots=True, order=True)
 class Timer:
+    """What is to be called, and when (seconds on the loop's clock); cancelled, it is skipped."""
+
     when: float
     order: int
     call: Callable[[], None] | None = field(compare=False)

@@ -18,9 +18,9 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 
-from node.core.coalesce import NO_OFFLOAD, TunFeatures
 from node.core.rows import MAX_SEGMENTS, OVERHEAD, Rows, per_send
 from node.core.superpacket import SuperPacket
+from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.wire.virtio import PLAIN, VIRTIO_SIZE, unpack_virtio
 
 TUNSETIFF, TUNGETIFF, TUNSETOFFLOAD = 0x400454CA, 0x800454D2, 0x400454D0

@@ -10,6 +10,8 @@ from node.core.http_connect import Proxy, goes_direct, parse_proxy
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
+    """Which proxy leads to relays, and which hosts are reached without (`NO_PROXY`)."""
+
     proxy: Proxy | None = None
     no_proxy: str = ""
 

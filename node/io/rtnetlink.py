@@ -43,6 +43,8 @@ ATTRIBUTE = struct.Struct("=HH")
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """A network interface, with its IFF_ flags."""
+
     index: int
     name: str
     flags: int
@@ -55,6 +57,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceAddress:
+    """An address of an interface, and how many bits of it are the network."""
+
     index: int
     address: str
     prefix: int
@@ -62,6 +66,8 @@ class InterfaceAddress:
 
 @dataclass(frozen=True, slots=True)
 class DefaultRoute:
+    """The way out, by an interface; without a gateway it is a point-to-point link."""
+
     index: int
     gateway: str | None
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from node.keys import BadKey, NodePrivate
 from node.netmap import Netmap, NetmapError, parse_netmap
-from node.wire.natpmp import LIFETIME
 
 BAD_INPUT, CANNOT_HERE = 2, 3
 PORT = 41641
+WAYS = ("c", "numpy", "plain")  # through the data path, the fastest first
 
 
 class Refused(Exception):
@@ -28,6 +28,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    """The arguments of `node up`, as the command line has them."""
+
     netmap: str
     key: str
     tun: str
@@ -38,7 +40,7 @@ class Settings:
     websocket: bool = False
     events: str = "-"
     verbose: bool = False
-    port_mapping: int = LIFETIME
+    port_mapping: int | None = None  # seconds of a mapping, 0: none; None: as RFC 6886 advises
     keylog: str | None = None
     data_path: str = "auto"
     rekey_after: float | None = None  # seconds; None: as WireGuard has it

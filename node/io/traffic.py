@@ -20,9 +20,10 @@ from node.core.mesh import Mesh
 from node.core.rows import transport_runs
 from node.core.runs import by_destination
 from node.core.segments import PlainSegments, Segments
-from node.io.data_path import WAYS, load
+from node.io.data_path import load
 from node.io.loop import Loop
 from node.io.relay_links import RelayLinks
+from node.io.settings import WAYS
 from node.io.tun import Tun
 from node.io.udp import UdpPort
 from node.keys import NodePublic

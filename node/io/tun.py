@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from node.core.checksum import Buffer
 from node.core.superpacket import SuperPacket
 from node.io.offload import SuperPacketReader, ask_tun, segments_for
-from node.io.rtnetlink import Netlink
 from node.wire.virtio import PLAIN_BYTES
 
 NAME_SIZE = 15
@@ -46,6 +45,8 @@ class Tun:
 
     def configure(self, addresses: Iterable[str], networks: Iterable[str], mtu: int) -> None:
         """Up, with these addresses and a route to each network; routes of an earlier call go."""
+        from node.io.rtnetlink import Netlink  # by now the relay has been dialled
+
         wanted = set(networks)
         with Netlink() as netlink:
             netlink.set_link(self.index, mtu)

@@ -12,8 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from node.core.rows import Rows
-from node.core.segments import in_rows
+from node.core.rows import Rows, in_rows
 from node.io.offload import RECEIVE, BatchSocket
 from node.wire.endpoint import Endpoint
 

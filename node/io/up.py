@@ -6,9 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from node.io.data_path import WAYS
-from node.io.settings import PORT, Settings
-from node.wire.natpmp import LIFETIME
+from node.io.settings import PORT, WAYS, Settings
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,9 +25,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--port-mapping",
         type=_seconds,
-        default=LIFETIME,
         metavar="S",
-        help="ask the router to map our port for so long; 0: do not ask",
+        help="ask the router to map our port for so long (7200); 0: do not ask",
     )
     parser.add_argument(
         "--keylog", metavar="F", help="append WireGuard's keys there, to open captures with"

@@ -104,6 +104,8 @@ def _packet(payload: bytes, start: int, name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ServerKey:
+    """The server's first frame: who it is."""
+
     key: NodePublic
     kind: ClassVar[int] = SERVER_KEY
 
@@ -119,6 +121,8 @@ class ServerKey:
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
+    """The client's first frame: who it is, and in a box for the server what it is."""
+
     key: NodePublic
     sealed: bytes  # nonce and box
     kind: ClassVar[int] = CLIENT_INFO
@@ -135,6 +139,8 @@ class ClientInfo:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
+    """The server's answer: the client is registered."""
+
     sealed: bytes  # nonce and box
     kind: ClassVar[int] = SERVER_INFO
 
@@ -148,6 +154,8 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class SendPacket:
+    """A packet to be relayed."""
+
     destination: NodePublic
     packet: bytes
     kind: ClassVar[int] = SEND_PACKET
@@ -163,6 +171,8 @@ class SendPacket:
 
 @dataclass(frozen=True, slots=True)
 class RecvPacket:
+    """The same packet where it arrives: the destination has made room for the source."""
+
     source: NodePublic
     packet: bytes
     kind: ClassVar[int] = RECV_PACKET
@@ -178,6 +188,8 @@ class RecvPacket:
 
 @dataclass(frozen=True, slots=True)
 class ForwardPacket:
+    """A packet between the relays of one region."""
+
     source: NodePublic
     destination: NodePublic
     packet: bytes
@@ -194,6 +206,8 @@ class ForwardPacket:
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
+    """The server is there; nobody answers."""
+
     kind: ClassVar[int] = KEEP_ALIVE
 
     @classmethod
@@ -206,6 +220,8 @@ class KeepAlive:
 
 @dataclass(frozen=True, slots=True)
 class NotePreferred:
+    """Whether this relay is the client's home."""
+
     on: bool
     kind: ClassVar[int] = NOTE_PREFERRED
 
@@ -219,6 +235,8 @@ class NotePreferred:
 
 @dataclass(frozen=True, slots=True)
 class PeerGone:
+    """Packets to that peer are dropped here."""
+
     peer: NodePublic
     reason: int = GoneReason.DISCONNECTED
     kind: ClassVar[int] = PEER_GONE
@@ -234,6 +252,8 @@ class PeerGone:
 
 @dataclass(frozen=True, slots=True)
 class PeerPresent:
+    """To watchers: that peer is connected to this relay."""
+
     peer: NodePublic
     endpoint: Endpoint | None = None
     flags: int | None = None  # a sum of PeerFlag
@@ -258,6 +278,8 @@ class PeerPresent:
 
 @dataclass(frozen=True, slots=True)
 class WatchConns:
+    """A relay of the region wants to know who comes and goes."""
+
     kind: ClassVar[int] = WATCH_CONNS
 
     @classmethod
@@ -271,6 +293,8 @@ class WatchConns:
 
 @dataclass(frozen=True, slots=True)
 class ClosePeer:
+    """A relay of the region asks that this client be disconnected."""
+
     peer: NodePublic
     kind: ClassVar[int] = CLOSE_PEER
 
@@ -284,6 +308,8 @@ class ClosePeer:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
+    """Either end may ask; up to 1000 bytes, of which the first 8 count."""
+
     data: bytes
     kind: ClassVar[int] = PING
 
@@ -299,6 +325,8 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
+    """The answer, with the 8 bytes of the ping."""
+
     data: bytes
     kind: ClassVar[int] = PONG
 
@@ -312,6 +340,8 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """What troubles the server, or nothing any more."""
+
     problem: str  # empty: well again
     kind: ClassVar[int] = HEALTH
 
@@ -325,6 +355,8 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Restarting:
+    """The server will be back: after how long to dial (s), and for how long to go on trying (s)."""
+
     reconnect_in: float  # seconds; milliseconds on the wire
     try_for: float
     kind: ClassVar[int] = RESTARTING

@@ -68,6 +68,8 @@ def parse_mesh_key(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ClientDetails:
+    """What a client says of itself in the box of its ClientInfo."""
+
     version: int = PROTOCOL_VERSION
     can_ack_pings: bool = True
     mesh_key: bytes | None = None
@@ -99,6 +101,8 @@ class ClientDetails:
 
 @dataclass(frozen=True, slots=True)
 class ServerDetails:
+    """What a server says in the box of its ServerInfo; rates in bytes a second, 0: none."""
+
     version: int = PROTOCOL_VERSION
     bytes_per_second: int = 0  # 0: send as fast as you like
     bytes_burst: int = 0

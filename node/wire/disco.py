@@ -40,6 +40,8 @@ VERSION = 0
 
 @dataclass(frozen=True, slots=True)
 class Ping:
+    """Is this a way to you? The padding makes it as large as data."""
+
     txid: bytes
     node_key: NodePublic | None = None
     padding: int = 0
@@ -55,6 +57,8 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
+    """It is, and so I saw you."""
+
     txid: bytes
     source: Endpoint
 
@@ -64,6 +68,8 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class CallMeMaybe:
+    """I have pinged you from these: ping me there."""
+
     endpoints: tuple[Endpoint, ...] = ()
 
     def payload(self) -> bytes:
@@ -72,6 +78,8 @@ class CallMeMaybe:
 
 @dataclass(frozen=True, slots=True)
 class _Binding:
+    """One step of the three by which a peer relay learns where an end is."""
+
     vni: int
     generation: int
     remote: DiscoPublic  # the other client's
@@ -118,6 +126,8 @@ class RelayEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class CallMeMaybeVia:
+    """Meet me at that peer relay's endpoint."""
+
     endpoint: RelayEndpoint
 
     def payload(self) -> bytes:
@@ -126,6 +136,8 @@ class CallMeMaybeVia:
 
 @dataclass(frozen=True, slots=True)
 class AllocateRequest:
+    """To a peer relay: an endpoint for these two."""
+
     clients: tuple[DiscoPublic, DiscoPublic]  # in ascending byte order
     generation: int
 
@@ -135,6 +147,8 @@ class AllocateRequest:
 
 @dataclass(frozen=True, slots=True)
 class AllocateResponse:
+    """From a peer relay: there it is."""
+
     generation: int
     endpoint: RelayEndpoint
 

@@ -21,6 +21,8 @@ MAX_VNI = 0xFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class GeneveHeader:
+    """RFC 8926 §3.4: what is inside, and the number of the pair."""
+
     protocol: int
     vni: int
     control: bool = False

@@ -20,6 +20,8 @@ CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,256}\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
+    """A whole answer; header names are in lower case."""
+
     status: int
     headers: dict[str, str]  # names in lower case; of equal names the last
     body: bytes

@@ -51,12 +51,16 @@ ENVELOPE = (
 
 @dataclass(frozen=True, slots=True)
 class Service:
+    """A UPnP service that maps ports, and where it takes commands."""
+
     type: str
     control: Url
 
 
 @dataclass(frozen=True, slots=True)
 class SoapError:
+    """The UPnP error code of a refused command."""
+
     code: int
 
     def __str__(self) -> str:

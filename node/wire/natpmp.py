@@ -37,6 +37,8 @@ LIFETIME = 7200  # seconds to ask for (RFC 6886 §3.3)
 
 @dataclass(frozen=True, slots=True)
 class AddressAnswer:
+    """The gateway's external address (RFC 6886 §3.2); `epoch` in seconds."""
+
     result: int
     epoch: int
     address: str  # means something with SUCCESS only
@@ -44,6 +46,8 @@ class AddressAnswer:
 
 @dataclass(frozen=True, slots=True)
 class MapAnswer:
+    """A mapping, or why there is none (RFC 6886 §3.3); times in seconds."""
+
     result: int
     epoch: int
     internal_port: int

@@ -48,12 +48,16 @@ RESULTS = {  # §7.4
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
+    """The server has restarted (RFC 6887 §14.1)."""
+
     result: int
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class MapAnswer:
+    """A mapping, or why there is none (RFC 6887 §11.1); times in seconds."""
+
     result: int
     epoch: int
     lifetime: int  # of the mapping, or of the error

@@ -23,6 +23,8 @@ Request = Literal["get", "set", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
+    """As `wg show` lists it."""
+
     public_key: bytes
     preshared_key: bytes = field(repr=False)
     endpoint: Endpoint | None
@@ -35,6 +37,8 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
+    """As `wg show` lists it, with its peers."""
+
     private_key: bytes = field(repr=False)
     listen_port: int
     peers: Sequence[Peer]

@@ -45,6 +45,8 @@ NO_MAC = bytes(MAC_SIZE)
 
 @dataclass(frozen=True, slots=True)
 class Initiation:
+    """Message type 1, 148 bytes (WireGuard paper §5.4.2)."""
+
     sender: int
     ephemeral: bytes
     sealed_static: bytes
@@ -66,6 +68,8 @@ class Initiation:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """Message type 2, 92 bytes (§5.4.3)."""
+
     sender: int
     receiver: int
     ephemeral: bytes
@@ -87,6 +91,8 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class CookieReply:
+    """Message type 3, 64 bytes (§5.4.7)."""
+
     receiver: int
     nonce: bytes
     sealed_cookie: bytes
@@ -97,6 +103,8 @@ class CookieReply:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
+    """Message type 4: a sealed packet (§5.4.6)."""
+
     receiver: int
     counter: int
     sealed: bytes

@@ -33,10 +33,10 @@ from node.core.actions import (
     WriteMerged,
     WriteTun,
 )
-from node.core.coalesce import NO_OFFLOAD
 from node.core.landing import Landing
 from node.core.mesh import Mesh
 from node.core.superpacket import ordinary
+from node.core.tun_features import NO_OFFLOAD
 from node.io.data_path import fastest
 from node.keys import DiscoPrivate, NodePrivate, NodePublic
 from node.netmap import DerpRegion, Netmap, Peer

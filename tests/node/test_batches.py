@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.coalesce import NO_OFFLOAD
 from node.core.device import (
     DeliverWrites,
     Device,
@@ -22,7 +21,9 @@ from node.core.landing import Landing
 from node.core.rows import Rows, transport_runs
 from node.core.runs import by_destination
 from node.core.superpacket import SuperPacket, ordinary
-from node.io.data_path import WAYS, fastest
+from node.core.tun_features import NO_OFFLOAD
+from node.io.data_path import fastest
+from node.io.settings import WAYS
 from node.keys import NodePrivate
 from node.wire.virtio import GSO_TCPV4, VirtioHeader
 from tests.node.tunnel import packet

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from node.core.checksum import Buffer
-from node.core.coalesce import NO_OFFLOAD, TunFeatures, coalesce, source_of
+from node.core.coalesce import coalesce, source_of
 from node.core.superpacket import SuperPacket, split
+from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.wire.virtio import PLAIN_BYTES, unpack_virtio
 from tests.node.packets import ACK, FIN, PSH, super_packet, tcp, udp
 

@@ -269,7 +269,7 @@ HEAVY = ("asyncio", "argparse", "cryptography", "numpy", "logging", "http", "ema
         # what stands before the first frame to a relay; the mesh is loaded while it answers
         (
             "node.io.head_start, node.io.relay_connection",
-            (*HEAVY, "node.core.mesh", "node.core.device", "node.core.portmap"),
+            (*HEAVY, "node.core.mesh", "node.core.device", "node.core.noise", "node.core.portmap"),
         ),
     ],
 )

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from node.core.coalesce import NO_OFFLOAD, TunFeatures
 from node.core.rows import MAX_SEND, Rows, per_send
+from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.io.data_path import fastest
 from node.io.offload import ORDINARY, BatchSocket, SuperPacketReader, segments_for
 from node.wire.virtio import GSO_TCPV4, GSO_UDP, VirtioHeader, pack_virtio

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.core.coalesce import TunFeatures
 from node.core.numpy_segments import NumpySegments
+from node.core.padding import padded
 from node.core.row_cipher import CIPHERS
-from node.core.rows import MAX_SEGMENTS, MAX_SEND, Rows, padded, transport_runs
+from node.core.rows import MAX_SEGMENTS, MAX_SEND, Rows, transport_runs
 from node.core.segments import PlainSegments, Segments
 from node.core.superpacket import SuperPacket, ordinary, split
+from node.core.tun_features import TunFeatures
 from node.wire.virtio import unpack_virtio
 from tests.node.packets import ACK, CWR, FIN, PSH, super_packet, tcp, udp, unfinished
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from node.core import aead
 from node.core.limits import REJECT_AFTER_MESSAGES
 from node.core.noise import TransportKeys
-from node.core.session import Session, padding
+from node.core.padding import padding
+from node.core.session import Session
 from tests.node.vectors import VECTORS
 
 WG = VECTORS["wireguard"]
