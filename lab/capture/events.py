@@ -39,3 +39,13 @@ def comment(event: Event) -> str:
     via = f" via {event['via']}" if event.get("via") else ""
     why = f" ({event['why']})" if event.get("why") else ""
     return f"{event['host']}: the path to {event['peer']} is {event['kind']} from here on{via}{why}"
+
+
+def of_payload(data: bytes) -> Event | None:
+    """What `payload` made; None: something else."""
+    start = data.find(b'{"')
+    try:
+        told = json.loads(data[start:]) if start >= 0 else None
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None

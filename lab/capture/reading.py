@@ -55,12 +55,15 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class Counted:
+    """What a capture says of an interface when it ends."""
+
     interface: Interface
-    count: int
+    at: float
+    dropped: int
 
 
-Item = Interface | Packet | Secrets | Dropped
+Item = Interface | Packet | Secrets | Counted
 
 
 class BadCapture(BadRequest):
@@ -110,9 +113,7 @@ def _item(order: str, kind: int, body: bytes, interfaces: list[Interface]) -> It
             secret, length = struct.unpack_from(order + "II", body)
             return Secrets(secret, body[8 : 8 + length])
         case pcapng.STATISTICS:
-            [number] = struct.unpack_from(order + "I", body)
-            dropped = _options(order, body[12:]).get(pcapng.ISB_DROPPED, bytes(8))
-            return Dropped(interfaces[number], *struct.unpack(order + "Q", dropped))
+            return _counted(order, body, interfaces)
     return None
 
 
@@ -137,6 +138,14 @@ def _packet(order: str, body: bytes, interfaces: list[Interface]) -> Packet:
         flags & 3,
         options.get(pcapng.COMMENT, b"").decode(errors="replace"),
     )
+
+
+def _counted(order: str, body: bytes, interfaces: list[Interface]) -> Counted:
+    number, high, low = struct.unpack_from(order + "III", body)
+    interface = interfaces[number]
+    dropped = _options(order, body[12:]).get(pcapng.ISB_DROPPED, bytes(8))
+    at = (high << 32 | low) / interface.per_second
+    return Counted(interface, at, struct.unpack(order + "Q", dropped)[0])
 
 
 def _options(order: str, data: bytes) -> dict[int, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.capture.reading import Dropped, Interface, Packet, read
+from lab.capture.reading import Counted, Interface, Packet, read
 from lab.capture.selection import selected
 from lab.errors import BadRequest, LabError
 from tests.lab.conftest import Up
@@ -189,4 +189,4 @@ def names(file: Path) -> set[str]:
 
 def is_finished(file: Path) -> bool:
     """The last blocks are the interfaces' counters."""
-    return isinstance(list(read(file))[-1], Dropped)
+    return isinstance(list(read(file))[-1], Counted)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.capture import events, pcapng
-from lab.capture.reading import BadCapture, Dropped, Interface, Packet, Secrets, parse, read
+from lab.capture.reading import BadCapture, Counted, Interface, Packet, Secrets, parse, read
 from lab.capture.repeats import ip_packet
 
 AT = 1234_567_890_123  # nanoseconds, CLOCK_MONOTONIC
@@ -57,7 +57,7 @@ def test_we_read_what_we_write(tmp_path: Path) -> None:
     assert rest == [
         Secrets(pcapng.TLS_KEYS, b"CLIENT_RANDOM 00 11\n"),
         Packet(tun, 1234.567890123, ECHO, 60, pcapng.INBOUND),
-        Dropped(tun, 7),
+        Counted(tun, 1234.567890123, 7),
     ]
 
 
