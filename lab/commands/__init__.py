@@ -11,6 +11,7 @@ from invoke.collection import Collection
 from lab.commands import (
     capture,
     demo,
+    evidence,
     explain,
     hosts,
     labs,
@@ -30,7 +31,7 @@ def collection() -> Collection:
         *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, hosts.unplug, hosts.plug),
         *(links.link, links.links_),
         *(live.nat, live.cut, live.restore, live.cuts, live.move, live.daemon),
-        *(demo.demo, capture.capture, probe.probe, matrix.matrix),
+        *(demo.demo, capture.capture, evidence.evidence, probe.probe, matrix.matrix),
         *(plans.plan, plans.graph, plans.doctor),
     ]
     found = Collection("lab")

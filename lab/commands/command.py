@@ -16,7 +16,7 @@ from typing import Any
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-PREFIXES = ("topology=", "name=", "lab=", "host=", "router=", "link=")
+PREFIXES = ("topology=", "name=", "lab=", "host=", "router=", "link=", "file=")
 
 
 def command(*positional: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lab.judge.evidence import evidence
+from lab.judge.recording import recorded
 from lab.pytest_plugin import Net, StartLab
 
 pytestmark = pytest.mark.xdist_group("capture")
@@ -113,6 +115,60 @@ def test_without_its_keys_the_same_capture_stays_closed(upgrade: tuple[Net, Path
     assert frames(closed, "wg.type == 4", "frame.number") != []
     assert frames(closed, "wg.type == 4 && icmp", "frame.number") == []
     assert frames(closed, 'http.request.uri == "/derp"', "frame.number") == []
+
+
+def test_the_evidence_of_an_upgrade_says_how_it_came_about_and_that_nothing_was_lost(
+    upgrade: tuple[Net, Path],
+) -> None:
+    _, file = upgrade
+    proven = evidence(recorded(file))
+
+    there, back = proven.flows
+    assert (there.source, there.target, there.counts.sent) == ("node-a", "node-b", 100)
+    assert (there.counts.lost, back.counts.lost) == (0, 0)
+    assert (there.counts.duplicated, back.counts.duplicated) == (0, 0)
+    assert set(there.routes) == set(back.routes) == {"relay", "direct"}
+    [told] = proven.upgrades
+    steps = [step.what.partition(",")[0] for step in told.steps if step.source == "node-a"]
+    assert (
+        steps.index("first packet") < steps.index("first ping") < steps.index("first direct packet")
+    )
+    assert [step.what for step in told.steps].count("first pong, from 203.0.113.20:41641") == 1
+
+
+def test_what_went_through_the_tunnel_is_on_no_link_and_a_plain_ping_is(
+    upgrade: tuple[Net, Path], tmp_path: Path
+) -> None:
+    net, file = upgrade
+    sealed = evidence(recorded(file), [MARKER]).plaintext
+    with net.capture(tmp_path / "plain.pcapng"):
+        net.run("node-a", "ping", "-c1", "-p", MARKER.hex(), "nyc.derp.example")
+    plain = evidence(recorded(tmp_path / "plain.pcapng"), [MARKER]).plaintext
+
+    assert (sealed.found_on_links, set(sealed.found_in_tunnels)) == (
+        {},
+        {"node-a/ts0", "node-b/ts0"},
+    )
+    assert sealed.is_proof
+    assert {"node-a/eth0", "home-a/wan0", "nyc/eth0"} <= set(plain.found_on_links)
+    assert plain.found_in_tunnels == {}
+
+
+def test_on_a_link_that_loses_the_evidence_counts_just_what_was_lost(
+    upgrade: tuple[Net, Path], tmp_path: Path
+) -> None:
+    net, _ = upgrade
+    a, b = net.node("node-a"), net.node("node-b")
+    with net.capture(tmp_path / "lossy.pcapng") as capture:
+        net.lab.link("home-b", loss="20%")
+        echoes = a.stream(b, count=100, interval=0.01).finish()
+        net.lab.link("home-b", clean=True)
+    there, back = evidence(recorded(tmp_path / "lossy.pcapng")).flows
+
+    assert capture.stop().dropped == 0
+    assert there.counts.sent == 100
+    assert there.counts.lost > 0
+    assert there.counts.lost + back.counts.lost == echoes.lost
 
 
 def frames(file: Path, words: str, *fields: str) -> Frames:
