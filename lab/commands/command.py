@@ -8,14 +8,18 @@ cannot. An error carries its own status; anything else that is raised is a bug, 
 from __future__ import annotations
 
 import functools
+import inspect
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+LARGE = 1e9  # more than anybody counts or waits
 PREFIXES = ("topology=", "name=", "lab=", "host=", "router=", "link=", "file=")
 
 
@@ -30,15 +34,75 @@ def command(*positional: str, **options: Any) -> Callable[[Callable[..., Any]], 
             }
             try:
                 body(context, *map(bare, args), **words)
+            except BrokenPipeError:
+                raise Exit(code=nobody_reads()) from None
             except Exception as error:
                 status = getattr(error, "exit_status", None)
                 if status is None:
                     raise
                 raise Exit(str(error), status) from None
 
-        return task(run, positional=list(positional), **options)
+        signature = _checked(body)
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        told = {**options, "help": _with_numbers(signature, options.get("help", {}))}
+        return task(run, positional=list(positional), **told)
 
     return wrap
+
+
+def _with_numbers(signature: inspect.Signature, told: Mapping[str, str]) -> dict[str, str]:
+    """Invoke's help says which options take a text, and nothing of those that take a number."""
+    numbers = {
+        name.replace("_", "-")
+        for name, each in signature.parameters.items()
+        if isinstance(each.default, Number | Count)
+    }
+    return {key: f"{text} (a number)" if key in numbers else text for key, text in told.items()}
+
+
+class Number(float):
+    """A number that somebody types: seconds, mostly. Invoke alone would answer nonsense with a traceback."""
+
+    def __new__(cls, text: object = 0.0) -> Self:
+        try:
+            value = super().__new__(cls, text)  # type: ignore[arg-type]
+        except ValueError:
+            raise Exit(f"{text}: expected a number, like 2.5", 2) from None
+        if not 0 <= value < LARGE:
+            raise Exit(f"{text}: expected a number from 0 to {LARGE:g}", 2)
+        return value
+
+
+class Count(int):
+    """A whole number that somebody types."""
+
+    def __new__(cls, text: object = 0) -> Self:
+        try:
+            value = super().__new__(cls, text)  # type: ignore[call-overload]
+        except ValueError:
+            raise Exit(f"{text}: expected a whole number, like 3", 2) from None
+        if not 0 <= value < LARGE:
+            raise Exit(f"{text}: expected a whole number from 0 to {LARGE:g}", 2)
+        return value  # type: ignore[no-any-return]
+
+
+_TYPED: dict[type, Callable[[Any], Any]] = {float: Number, int: Count}
+
+
+def _checked(body: Callable[..., Any]) -> inspect.Signature:
+    """Invoke reads a value with the type of its default."""
+    signature = inspect.signature(body)
+    given = [
+        each.replace(default=_TYPED.get(type(each.default), lambda same: same)(each.default))
+        for each in signature.parameters.values()
+    ]
+    return signature.replace(parameters=given)
+
+
+def nobody_reads() -> int:
+    """As in `... | head`: no more is to be written, at the end neither. Returns the exit status for that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def bare(value: Any) -> Any:
