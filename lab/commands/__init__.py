@@ -22,19 +22,20 @@ from lab.commands import (
     plans,
     probe,
 )
+from lab.commands.contents import in_order
 
 
 def collection() -> Collection:
     tasks = [
-        *(labs.up, labs.down, labs.list_, labs.topologies, labs.status),
+        *(labs.up, demo.demo, labs.status, labs.list_, labs.down),
         *(paths.ping, paths.wait, explain.explain),
-        *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, hosts.unplug, hosts.plug),
-        *(links.link, links.links_),
+        *(hosts.exec_, hosts.shell, hosts.events, hosts.logs, capture.capture),
+        *(hosts.unplug, hosts.plug, links.link, links.links_),
         *(live.nat, live.cut, live.restore, live.cuts, live.move, live.daemon),
-        *(demo.demo, capture.capture, evidence.evidence, probe.probe, matrix.matrix),
-        *(plans.plan, plans.graph, plans.doctor),
+        *(evidence.evidence, probe.probe, matrix.matrix),
+        *(labs.topologies, plans.plan, plans.graph, plans.doctor),
     ]
     found = Collection("lab")
     for one in tasks:
         found.add_task(one)
-    return found
+    return in_order(found)
