@@ -1,5 +1,7 @@
 """punchlab's commands. `invoke --list` is the table of contents, `invoke --help TASK` has an example.
 
+`./punchlab` runs this file: the same tasks, and bad input ends with the status 2 in each case.
+
 The lab's own commands live in `lab.commands`; here they are joined by the three that keep the project:
 test, check, bench.
 """
@@ -16,7 +18,7 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from lab import commands
+from lab import commands, program
 
 ROOT = Path(__file__).parent
 WINGS = ("node", "lab", "e2e", "interop", "web")
@@ -106,3 +108,6 @@ def run(c: Any, argv: list[str], echo: bool = True) -> None:
 
 
 namespace = Collection(test, check, bench, lab=commands.collection())
+
+if __name__ == "__main__":
+    program.run(namespace)

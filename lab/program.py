@@ -3,35 +3,71 @@
     punchlab lab.up topology=double-nat
 
 The same commands as `invoke lab.up ...` in a clone, without the three that keep the project. Exit statuses
-are the commands' own; a command line that Invoke cannot read is bad input as well, so 2.
+are the commands' own; a command line that cannot be read is bad input as well: a line or two, and 2.
 """
 
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib.metadata import version
 
+from invoke import program
 from invoke.collection import Collection
-from invoke.exceptions import ParseError
-from invoke.program import Program
+from invoke.exceptions import Exit, ParseError
 
 from lab import commands
+from lab.commands.command import nobody_reads
 
 NAME = "punchlab"
 BAD_INPUT = 2
 
 
+class Program(program.Program):
+    """Invoke's, with errors as the commands' own are."""
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        try:
+            super().run(argv, exit)
+        except BrokenPipeError:
+            sys.exit(nobody_reads())
+
+    def parse_tasks(self) -> None:
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            raise Exit(self._told(error), BAD_INPUT) from None
+
+    def _told(self, error: ParseError) -> str:
+        words = list(self.core.unparsed)
+        if error.context is not None and error.context.name:
+            command = error.context.name
+            return f"{command}: {_plain(error)}\n{self.binary} --help {command} shows what it takes"
+        names = list(self.collection.task_names)
+        unknown = next((word for word in words if word not in names), "")
+        near = get_close_matches(unknown, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"{self.binary} --list shows what there is"
+        return f"there is no command {unknown}\n{hint}"
+
+
+def _plain(error: ParseError) -> str:
+    """What Invoke says, in the words of the commands' errors."""
+    text = str(error)
+    _, told, names = text.partition("did not receive required positional arguments: ")
+    if told:
+        return f"it takes {names.replace(chr(39), '')}"
+    return text[:1].lower() + text[1:]
+
+
 def main() -> None:
-    program = Program(
+    run(Collection(lab=commands.collection()))
+
+
+def run(namespace: Collection) -> None:
+    Program(
         version=version(NAME),
-        namespace=Collection(lab=commands.collection()),
+        namespace=namespace,
         name=NAME,
         binary=NAME,
         binary_names=[NAME],
-    )
-    try:
-        program.run()
-    except SystemExit as end:  # Invoke has said by now what is wrong, and would exit with 1
-        if isinstance(end.__context__, ParseError):
-            sys.exit(BAD_INPUT)
-        raise
+    ).run()
