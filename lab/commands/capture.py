@@ -30,7 +30,7 @@ def capture(
     seconds: str = "",
     json: bool = False,
 ) -> None:
-    """All packets on every interface in one pcapng, on one clock, with the keys that open the tunnels.
+    """Capture every interface into one pcapng, with the keys.
 
     Example: invoke lab.capture double-nat --seconds 10 --out upgrade.pcapng
     """

@@ -50,9 +50,12 @@ def demo(
     seconds: float = 0.0,
     keep: bool = False,
 ) -> None:
-    """Watch a path move from relay to direct, live; break things by a key, and see it heal.
+    """Watch a path move from relay to direct, and break it.
 
     Example: invoke lab.demo double-nat
+
+    Brings the lab up, or attaches to it if it is up. Keys cut the direct way, kill the relay, unplug a node
+    and change a NAT, and it is seen to heal. Links get a delay where the topology has none.
     """
     is_live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not plain
     with ExitStack() as stack:

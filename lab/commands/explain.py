@@ -20,9 +20,11 @@ from lab.commands.command import command, show
     },
 )
 def explain(c: Any, name: str, a: str, b: str, json: bool = False) -> None:
-    """The path in use, the one to expect, and why: which router does what, and what would make it direct.
+    """The path in use, the one to expect, and why.
 
     Example: invoke lab.explain hard-pair node-a node-b
+
+    Which router does what, and what would make it direct.
     """
     from lab import client
     from lab.judge import explain as judge

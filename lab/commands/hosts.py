@@ -7,9 +7,10 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from lab.commands.command import command, remainder
+from lab.commands.command import command, remainder, show
 
 NAME = {"name": "the lab's name"}
+JSON = {"json": "one JSON document"}
 HOST = {"host": "a machine of the lab, as lab.status names it"}
 
 
@@ -29,29 +30,43 @@ def exec_(c: Any, name: str, host: str) -> None:
 
 @command("name", help=NAME | HOST)
 def shell(c: Any, name: str, host: str = "") -> None:
-    """A shell in a host, or in the lab, where `ip netns` shows every host.
+    """A shell in a host, or in the lab outside all hosts.
 
     Example: invoke lab.shell double-nat
+
+    In the lab `ip netns` shows every host.
     """
     from lab import client
 
     raise Exit(code=client.Lab.attach(name).shell(host or None))
 
 
-@command("name", help=NAME | {"follow": "go on until Ctrl-C or until the lab is down"})
-def events(c: Any, name: str, follow: bool = False) -> None:
+@command(
+    "name",
+    help=NAME
+    | {
+        "follow": "go on until Ctrl-C or until the lab is down",
+        "story": "sentences instead, of what means something to people",
+    },
+)
+def events(c: Any, name: str, follow: bool = False, story: bool = False) -> None:
     """What has happened, one JSON line each, on one clock.
 
     Example: invoke lab.events double-nat --follow
     """
     from lab import client
+    from lab.view.story import Teller, told
 
+    teller = Teller()
     for event in client.Lab.attach(name).events(follow=follow):
-        print(jsonlib.dumps(event), flush=True)
+        if not story:
+            print(jsonlib.dumps(event), flush=True)
+        elif (sentence := told(teller, event)) is not None:
+            print(f"{sentence.at:12.3f}  {sentence.text}", flush=True)
 
 
-@command("name", help=NAME | HOST)
-def logs(c: Any, name: str, host: str = "") -> None:
+@command("name", help=NAME | HOST | {"json": "one JSON line a line"})
+def logs(c: Any, name: str, host: str = "", json: bool = False) -> None:
     """What the daemons wrote on stderr.
 
     Example: invoke lab.logs double-nat --host node-a
@@ -59,11 +74,11 @@ def logs(c: Any, name: str, host: str = "") -> None:
     from lab import client
 
     for machine, line in client.Lab.attach(name).logs(host or None):
-        print(f"{machine}: {line}")
+        print(jsonlib.dumps({"host": machine, "line": line}) if json else f"{machine}: {line}")
 
 
-@command("name", "host", help=NAME | HOST)
-def unplug(c: Any, name: str, host: str) -> None:
+@command("name", "host", help=NAME | HOST | JSON)
+def unplug(c: Any, name: str, host: str, json: bool = False) -> None:
     """Pull a machine's cable.
 
     Example: invoke lab.unplug double-nat nyc
@@ -71,11 +86,14 @@ def unplug(c: Any, name: str, host: str) -> None:
     from lab import client
 
     wires = client.Lab.attach(name).unplug(host)
+    if json:
+        show({"host": host, "is_plugged": False, "wires": wires})
+        return
     print(f"{host} is unplugged ({', '.join(wires)}); lab.plug {name} {host} puts the cable back")
 
 
-@command("name", "host", help=NAME | HOST)
-def plug(c: Any, name: str, host: str) -> None:
+@command("name", "host", help=NAME | HOST | JSON)
+def plug(c: Any, name: str, host: str, json: bool = False) -> None:
     """Put a machine's cable back.
 
     Example: invoke lab.plug double-nat nyc
@@ -83,4 +101,7 @@ def plug(c: Any, name: str, host: str) -> None:
     from lab import client
 
     wires = client.Lab.attach(name).plug(host)
+    if json:
+        show({"host": host, "is_plugged": True, "wires": wires})
+        return
     print(f"{host} is plugged in again ({', '.join(wires)})")

@@ -38,21 +38,29 @@ def up(c: Any, topology: str, name: str = "", set: Any = None, json: bool = Fals
     print(terminal.lab_is_up(lab.plan(), lab.name, lab.status(), time.monotonic() - started))
 
 
-@command("name", help={"name": "the lab's name, or `all`"})
-def down(c: Any, name: str) -> None:
+@command("name", help={"name": "the lab's name, or `all`", "json": "one JSON document"})
+def down(c: Any, name: str, json: bool = False) -> None:
     """Take a lab down; it is gone when this returns.
 
     Example: invoke lab.down double-nat
     """
     from lab import client
 
+    found = []
     for one in client.Lab.running() if name == "all" else [name]:
-        print(f"{one} is down" if client.down(one) else f"{one} was not up")
+        found.append({"lab": one, "was_up": client.down(one)})
+        if not json:
+            print(f"{one} is down" if found[-1]["was_up"] else f"{one} was not up")
+    if json:
+        show(found)
 
 
 @command(name="list", help={"json": "one JSON document"})
 def list_(c: Any, json: bool = False) -> None:
-    """The labs that are running."""
+    """The labs that are running.
+
+    Example: invoke lab.list
+    """
     from lab import client
 
     names = client.Lab.running()
@@ -64,7 +72,10 @@ def list_(c: Any, json: bool = False) -> None:
 
 @command(help={"json": "one JSON document"})
 def topologies(c: Any, json: bool = False) -> None:
-    """The topologies that come with punchlab, each with its story in one line."""
+    """The topologies that come with punchlab, in a line each.
+
+    Example: invoke lab.topologies
+    """
     from lab.model.topology import known
     from lab.view import terminal
 

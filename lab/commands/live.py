@@ -33,9 +33,11 @@ def nat(
     wan: str = "",
     json: bool = False,
 ) -> None:
-    """Change a router's NAT, live. Open flows feel it; if it fails the old rules stay.
+    """Change a router's NAT, live.
 
     Example: invoke lab.nat double-nat home-a --profile symmetric
+
+    Open flows feel it; if it fails the old rules stay.
     """
     from lab import client
     from lab.view import terminal
@@ -60,9 +62,11 @@ def cut(
     reset: bool = False,
     json: bool = False,
 ) -> None:
-    """Drop what two machines send each other, of open flows too; all else passes.
+    """Drop what two machines send each other; all else passes.
 
     Example: invoke lab.cut double-nat node-a node-b
+
+    Packets of open flows are dropped too.
     """
     from lab import client
     from lab.view import terminal
@@ -104,9 +108,11 @@ def cuts(c: Any, name: str, json: bool = False) -> None:
     help=NAME | {"host": "a host", "router": "a router", "json": "one JSON document"},
 )
 def move(c: Any, name: str, host: str, router: str, json: bool = False) -> None:
-    """Plug a host into another router, with an address of that LAN.
+    """Plug a host into another router.
 
     Example: invoke lab.move double-nat node-a home-b
+
+    It gets an address of that LAN.
     """
     from lab import client
     from lab.view import terminal
@@ -127,6 +133,7 @@ def move(c: Any, name: str, host: str, router: str, json: bool = False) -> None:
         "kill": "end it without asking (SIGKILL)",
         "freeze": "halt it where it is (SIGSTOP)",
         "thaw": "let it go on (SIGCONT)",
+        "json": "one JSON document",
     },
 )
 def daemon(
@@ -139,10 +146,13 @@ def daemon(
     kill: bool = False,
     freeze: bool = False,
     thaw: bool = False,
+    json: bool = False,
 ) -> None:
-    """Stop, start, restart, kill, freeze or thaw a host's daemon; returns when it is so.
+    """Stop, start, kill or freeze a host's daemon.
 
     Example: invoke lab.daemon double-nat node-a --restart
+
+    Returns when it is so.
     """
     from lab import client
 
@@ -161,4 +171,7 @@ def daemon(
     lab = client.Lab.attach(name)
     lab.daemon(host, asked[0])
     [now] = [each["daemon"] for each in lab.status()["hosts"] if each["name"] == host]
+    if json:
+        show({"host": host, "daemon": now})
+        return
     print(f"{host}: its {now['name']} is {now['state']}, pid {now['pid'] or '-'}")

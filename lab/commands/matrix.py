@@ -38,9 +38,11 @@ def matrix(
     deadline: float = 90.0,
     json: bool = False,
 ) -> None:
-    """Try every NAT profile against every profile; exit 1 if any path is not as expected.
+    """Try every NAT profile against every other.
 
     Example: invoke lab.matrix --profiles open,port-restricted-cone,symmetric --out matrix
+
+    Exit 1 if any path is not as expected.
     """
     from lab.judge import crew
     from lab.judge import matrix as judge

@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from lab.commands.command import command
+from lab.commands.command import command, show
 
 
 @command(
@@ -14,6 +14,7 @@ from lab.commands.command import command
     "source",
     "target",
     help={
+        "name": "the lab's name",
         "source": "the node that pings",
         "target": "the node that answers",
         "until-direct": "stop at the first direct reply; exit 1 if there is none in time",
@@ -55,10 +56,23 @@ def ping(
     "name",
     "source",
     "target",
-    help={"path": "direct, relay or peer-relay", "within": "seconds to wait at the most"},
+    help={
+        "name": "the lab's name",
+        "source": "the node whose path it is",
+        "target": "where the path leads",
+        "path": "direct, relay or peer-relay",
+        "within": "seconds to wait at the most",
+        "json": "one JSON document",
+    },
 )
 def wait(
-    c: Any, name: str, source: str, target: str, path: str = "direct", within: float = 30.0
+    c: Any,
+    name: str,
+    source: str,
+    target: str,
+    path: str = "direct",
+    within: float = 30.0,
+    json: bool = False,
 ) -> None:
     """Wait until a path is of the kind asked for.
 
@@ -67,4 +81,7 @@ def wait(
     from lab import client
 
     client.Lab.attach(name).wait_for_path(source, target, path, within)
+    if json:
+        show({"from": source, "to": target, "kind": path})
+        return
     print(f"{source} reaches {target}: {path}")

@@ -42,7 +42,7 @@ def _bent_by() -> str:
 
 @command("topology", iterable=["set"], help=TOPOLOGY | {"format": "mermaid, dot or svg"})
 def graph(c: Any, topology: str, set: Any = None, format: str = "mermaid") -> None:
-    """The topology as a diagram: mermaid for Markdown, dot for Graphviz, or a picture (SVG).
+    """The topology as a diagram: mermaid, dot or SVG.
 
     Example: invoke lab.graph double-nat --format svg > double-nat.svg
     """
@@ -59,7 +59,12 @@ def graph(c: Any, topology: str, set: Any = None, format: str = "mermaid") -> No
 
 @command(help={"json": "one JSON document"})
 def doctor(c: Any, json: bool = False) -> None:
-    """What this machine can do, and what to do about the rest. Exit 3 if a lab cannot run."""
+    """What this machine can do, and what to do about the rest.
+
+    Example: invoke lab.doctor
+
+    Exit 3 if a lab cannot run.
+    """
     from lab import client
     from lab.view import terminal
 

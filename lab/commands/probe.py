@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from lab.commands.command import command, say, show
+from lab.commands.command import command, show
 
 
 @command(
@@ -19,13 +19,16 @@ from lab.commands.command import command, say, show
     },
 )
 def probe(c: Any, name: str, router: str = "", timers: float = 0.0, json: bool = False) -> None:
-    """Measure routers from both sides and compare with their words; exit 1 if one is not what it is called.
+    """Measure what routers do, beside what they are called.
 
     Example: invoke lab.probe double-nat --router home-a
+
+    From both sides, with no daemon involved; exit 1 if one is not what it is called.
     """
     from lab import client
     from lab.judge.judged import judge
     from lab.view import probed
+    from lab.view.progress import Progress
 
     lab = client.Lab.attach(name)
     routers = lab.topology().routers
@@ -34,9 +37,14 @@ def probe(c: Any, name: str, router: str = "", timers: float = 0.0, json: bool =
         if not routers:
             raise Exit(f"{name} has no router {router}; lab.status {name} shows what it has", 2)
     judged = []
-    for each in routers:
-        say(f"measuring {each.name}")
-        judged.append(judge(lab, each, timers or None).told())
+    progress = Progress(len(routers), "routers")
+    try:
+        for each in routers:
+            progress.say(f"measuring {each.name}")
+            judged.append(judge(lab, each, timers or None).told())
+            progress.step()
+    finally:
+        progress.end()
     show(judged) if json else print(probed.table(judged))
     if any(one["disagreements"] for one in judged):
         raise Exit(code=1)

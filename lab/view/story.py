@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lab.model.events import (
+    BadEvent,
     CallMeMaybe,
     Daemon,
     Event,
@@ -22,6 +23,7 @@ from lab.model.events import (
     PathMoved,
     RelayConnected,
     RelayLost,
+    parse,
 )
 
 Tone = Literal["plain", "good", "bad"]
@@ -134,6 +136,14 @@ class Teller:
         if event.state == "frozen":
             return f"the {daemon} of {host} was frozen", "bad"
         return (f"the {daemon} of {host} is ready", "good") if event.state == "ready" else None
+
+
+def told(teller: Teller, raw: object) -> Sentence | None:
+    """For an event as the log has it; None also for what is none."""
+    try:
+        return teller.tell(parse(raw))
+    except BadEvent:  # a daemon may say what it likes
+        return None
 
 
 def _change(event: Other) -> Told:

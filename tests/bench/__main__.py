@@ -10,6 +10,8 @@ import argparse
 import importlib
 import json
 
+from lab.view.progress import Progress
+
 NAMES = ("bringup", "relay", "simulate", "tunnel", "lossy")
 
 
@@ -19,8 +21,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    for name in args.only or NAMES:
+    names = args.only or NAMES
+    progress = Progress(len(names), "benchmarks")
+    for name in names:
         table = importlib.import_module(f"tests.bench.{name}").measure(args.rounds)
+        progress.step()
+        progress.end()  # the table is not to begin behind the bar
         print(json.dumps(table.json()) if args.json else table.markdown() + "\n", flush=True)
 
 
