@@ -1,0 +1,159 @@
+"""How the commands feel, all of them alike: the table of contents, help, completion, and bad input."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.parser import Parser
+
+from lab.commands.contents import Entry
+from tasks import namespace
+
+ROOT = Path(__file__).parent.parent.parent
+TASKS = {name: namespace[name] for name in namespace.task_names}
+BIN = Path(sys.executable).parent
+CONTEXTS = namespace.to_contexts()
+NOT_OURS = ("--", ">")  # from there on the words are somebody else's
+WIDTH = 80  # columns
+NAME_COLUMN = 2 + len("lab.topologies") + 3
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_is_one_line_of_the_contents(name: str) -> None:
+    summary = paragraphs(name)[0]
+
+    assert summary.endswith(".")
+    assert "\n" not in summary
+    assert NAME_COLUMN + len(summary) <= WIDTH
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_an_example_that_can_be_typed(name: str) -> None:
+    [example] = [each for each in paragraphs(name) if each.startswith("Example: ")]
+    program, *words = shlex.split(example.removeprefix("Example: "))
+    typed = itertools.takewhile(lambda word: word not in NOT_OURS, words)
+
+    [context] = Parser(contexts=CONTEXTS).parse_argv(list(typed))
+
+    assert program == "invoke"
+    assert context.name == name
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_option_is_explained(name: str) -> None:
+    [context] = [each for each in CONTEXTS if each.name == name]
+    assert [option for option, each in context.args.items() if not each.help] == []
+
+
+def test_the_contents_begin_with_what_people_do_first() -> None:
+    listed = re.findall(r"^  (lab\.\S+)", said("invoke", "--list").stdout, re.MULTILINE)
+
+    assert listed[:4] == ["lab.up", "lab.demo", "lab.status", "lab.list"]
+    assert listed[-1] == "lab.doctor"
+    assert set(listed) == {name for name in TASKS if name.startswith("lab.")}
+    assert listed == re.findall(r"^  (lab\.\S+)", said("punchlab", "--list").stdout, re.MULTILINE)
+
+
+def test_an_entry_is_its_name() -> None:
+    assert Entry("up", 3) == "up"
+    assert "up" in {Entry("up", 3)}
+    assert sorted([Entry("a", 2), Entry("b", 1)]) == ["b", "a"]
+
+
+# --- completion
+
+
+@pytest.mark.parametrize("program", ["invoke", "punchlab"])
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("lab.dem", ["lab.demo"]),
+        ("lab.lin", ["lab.link", "lab.links"]),
+        ("lab.demo --rec", ["--record"]),
+        ("lab.nat double-nat home-a --pro", ["--profile"]),
+    ],
+)
+def test_bash_completes_commands_and_options(
+    program: str, typed: str, completed: list[str]
+) -> None:
+    script = said(program, "--print-completion-script", "bash").stdout
+    words = [program, *typed.split(" ")]
+    press_tab = f"""
+        {script}
+        COMP_WORDS=({shlex.join(words)}) COMP_CWORD={len(words) - 1}
+        $(complete -p {program} | sed 's/.* -F \\([^ ]*\\) .*/\\1/') {program} {words[-1]}
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+
+    done = run(["bash", "-c", press_tab])
+
+    assert done.stdout.split() == completed
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["lab.upp", "nat-pair"], "there is no command lab.upp\ndid you mean lab.up?"),
+        (["lab.up"], "lab.up: it takes topology\npunchlab --help lab.up shows what it takes"),
+        (["lab.cut", "x", "a"], "lab.cut: it takes b\npunchlab --help lab.cut shows what it takes"),
+        (["lab.wait", "x", "a", "b", "--within", "soon"], "soon: expected a number, like 2.5"),
+        (["lab.wait", "x", "a", "b", "--within=-1"], "-1: expected a number from 0 to 1e+09"),
+        (["lab.wait", "x", "a", "b", "--within", "nan"], "nan: expected a number from 0 to 1e+09"),
+        (["lab.ping", "x", "a", "b", "--count", "1.5"], "1.5: expected a whole number, like 3"),
+        (
+            ["lab.plan", "nat-pair", "--set", "x"],
+            "--set x: expected KEY=VALUE, like router.home-a.nat=symmetric",
+        ),
+        (["lab.status", "x"], "there is no lab named x\nno lab is running; lab.up starts one"),
+    ],
+)
+def test_bad_input_is_told_in_one_way(tmp_path: Path, words: list[str], told: str) -> None:
+    done = said("punchlab", *words, state=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{told}\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["--list"], ["lab.plan", "office"], ["lab.topologies"], ["--help", "lab.up"]]
+)
+def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
+    line = shlex.join([str(BIN / "punchlab"), *words])
+
+    done = run(["bash", "-c", f"{line} | true; exit ${{PIPESTATUS[0]}}"])
+
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)
+
+
+def paragraphs(name: str) -> list[str]:
+    return (inspect.getdoc(TASKS[name]) or "").split("\n\n")
+
+
+def said(program: str, *words: str, state: Path | None = None) -> Any:
+    env = {"PUNCHLAB_STATE": str(state)} if state else {}
+    return run([str(BIN / program), *words], env)
+
+
+def run(argv: Sequence[str], env: dict[str, str] | None = None) -> Any:
+    return subprocess.run(
+        argv,
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
