@@ -22,10 +22,11 @@ from lab.commands.command import command, show
 def evidence(
     c: Any, file: str, find: Any = None, mermaid: bool = False, json: bool = False
 ) -> None:
-    """Packets lost, doubled and out of order at each change of path, how it came about, and any plaintext.
+    """What a capture proves: losses, upgrades, any plaintext.
 
     Example: invoke lab.evidence upgrade.pcapng
 
+    Packets lost, doubled and out of order at each change of path, and how it came about.
     Exit status 1: something from inside a tunnel was seen on a link.
     """
     from pathlib import Path
