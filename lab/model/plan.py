@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from ipaddress import ip_interface
 from typing import Any, Literal, Self, TypeAlias
 
 from lab.model.link import PERFECT, LinkQuality, Shape
@@ -53,6 +54,12 @@ class Machine:
     rules: tuple[Ruleset, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()  # (address, name): the lines of /etc/hosts
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All but the link-local ones, without their prefixes."""
+        found = (ip_interface(each).ip for port in self.interfaces for each in port.addresses)
+        return tuple(str(each) for each in found if not each.is_link_local)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from lab.model.port_mapping import parse_protocol
 from lab.model.quantity import parse_chance, parse_duration, parse_rate
 from lab.model.toml import Table
 
-RUNS = ("node", "wireguard-go", "command")  # or "package.module:Class"
+RUNS = ("node", "wireguard-go", "coturn", "command")  # or "package.module:Class"
 KINDS6 = get_args(IPv6Kind)
 NO_NAT = PRESETS["open"]
 NAT_HINT = 'say which NAT it is: nat = "port-restricted-cone", or nat = "open" for none'

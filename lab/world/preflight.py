@@ -50,6 +50,7 @@ PROGRAMS = (
     ("conntrack", "conntrack", False),
     ("miniupnpd", "miniupnpd-nftables", False),
     ("tayga", "tayga", False),
+    ("turnserver", "coturn", False),
 )
 BENT_LINKS = "bent links"
 _MODULE = "the kernel lacks it: modprobe {}, or another kernel"

@@ -72,7 +72,11 @@ class Supervisor:
                     "lab.doctor says how to get it",
                 )
             place = Place(
-                each.host, plan.underlay.get(each.host, ""), self.files_of(each.host), roster
+                each.host,
+                plan.underlay.get(each.host, ""),
+                self.files_of(each.host),
+                roster,
+                plan.machine(each.host).addresses,
             )
             daemon = _asked(each.host, each.runs, partial(kind, place, each.settings))
             log = LogFile(self._folder / "logs" / f"{each.host}.log")

@@ -1,7 +1,7 @@
 """An ICE agent (RFC 8445, by aioice) as a daemon: the class that a lab asks, and the program that it runs.
 
     runs = "tests.interop.ice_agent:IceAgent"
-    args = ["node-b"]                           # whom to connect to
+    args = ["node-b"]                           # whom to connect to; a TURN server's host, if there is one
 
 Two agents exchange their descriptions as files in each other's folder: the signalling, which ICE leaves to
 others. An agent's candidates are its own addresses, and what the relay's STUN server tells it.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.world.daemons.contract import PYTHON, Daemon
+from lab.world.daemons.coturn import PASSWORD, PORT, USER
 
 OFFER = "offer.json"
 LOOK = 0.05  # seconds between two looks at the other's folder
@@ -27,18 +28,28 @@ PATIENCE = 3  # retransmissions of a check, so 7.5 s, where aioice has 6 and a m
 class IceAgent(Daemon):
     def argv(self) -> list[str]:
         place = self.place
-        [other] = self.settings["args"]
+        other, *turn = self.settings["args"]
         [relay] = place.roster.relays.values()
         stun = f"{relay.hostname}:{relay.stun_port}"
         there = place.folder.parent / other
-        return [PYTHON, __file__, place.host, other, str(place.folder), str(there), stun]
+        argv = [PYTHON, __file__, place.host, other, str(place.folder), str(there), stun]
+        return [*argv, *(f"--turn={host}" for host in turn)]
 
 
-async def connect(me: str, other: str, here: Path, there: Path, stun: tuple[str, int]) -> None:
+async def connect(
+    me: str, other: str, here: Path, there: Path, stun: tuple[str, int], turn: str | None
+) -> None:
     import aioice
 
     aioice.stun.RETRY_MAX = PATIENCE
-    agent = aioice.Connection(ice_controlling=me < other, stun_server=stun, use_ipv6=False)
+    agent = aioice.Connection(
+        ice_controlling=me < other,
+        stun_server=stun,
+        turn_server=(turn, PORT) if turn else None,
+        turn_username=USER,
+        turn_password=PASSWORD,
+        use_ipv6=False,
+    )
     await agent.gather_candidates()
     candidates = [each.to_sdp() for each in agent.local_candidates]
     put(here, [agent.local_username, agent.local_password, candidates])
@@ -53,8 +64,10 @@ async def connect(me: str, other: str, here: Path, there: Path, stun: tuple[str,
     except ConnectionError as error:
         say("failed", why=str(error))
         return
-    remote = agent._nominated[1].remote_candidate  # aioice has no other word for it
-    say("path", peer=other, kind="direct", via=f"{remote.host}:{remote.port}")
+    pair = agent._nominated[1]  # aioice has no other word for it
+    remote, types = pair.remote_candidate, (pair.local_candidate.type, pair.remote_candidate.type)
+    kind = "relay" if "relay" in types else "direct"
+    say("path", peer=other, kind=kind, via=f"{remote.host}:{remote.port}")
     await talk(agent)
 
 
@@ -98,11 +111,12 @@ def main() -> None:
     parser.add_argument("here", type=Path)
     parser.add_argument("there", type=Path)
     parser.add_argument("stun")
+    parser.add_argument("--turn")
     args = parser.parse_args()
     host, _, port = args.stun.rpartition(":")
 
     async def run() -> None:
-        await connect(args.me, args.other, args.here, args.there, (host, int(port)))
+        await connect(args.me, args.other, args.here, args.there, (host, int(port)), args.turn)
         await asyncio.Event().wait()  # what it found is told; whoever started it ends it
 
     asyncio.run(run())

@@ -35,6 +35,23 @@ def test_two_ice_agents_behind_port_restricted_nats_connect_directly(lab: StartL
         net.wait_for_event(host, "heard", count=words_heard(net, host) + 5, within=20)
 
 
+@pytest.mark.needs_lab("turnserver")
+def test_behind_symmetric_nats_a_turn_server_is_between_them(lab: StartLab) -> None:
+    turn = {"host.node-a.args": ["node-b", "turn"], "host.node-b.args": ["node-a", "turn"]}
+    nat = {"home-a": "symmetric", "home-b": "symmetric"}
+    net = lab("nat-pair", nat=nat, set=ICE | turn, add='[host.turn]\nruns = "coturn"\n')
+
+    net.lab.wait_for_path("node-a", "node-b", "relay", within=20)
+    net.lab.wait_for_path("node-b", "node-a", "relay", within=20)
+    for host in ("node-a", "node-b"):
+        net.wait_for_event(host, "heard", count=5, within=20)
+
+    net.unplug("turn")
+    heard = words_heard(net, "node-a")
+    assert net.run("node-a", "ping", "-c1", "-W2", "turn").returncode == 1
+    assert words_heard(net, "node-a") - heard <= 1  # one was on its way; twenty would have come
+
+
 def test_two_ice_agents_behind_symmetric_nats_do_not(lab: StartLab) -> None:
     net = lab("nat-pair", nat={"home-a": "symmetric", "home-b": "symmetric"}, set=ICE)
 

@@ -32,6 +32,7 @@ class Place:
     address: str  # the machine's main address outside the overlay
     folder: Path
     roster: Roster
+    addresses: tuple[str, ...] = ()  # all of them outside the overlay
 
     def write(self, name: str, text: str, mode: int = 0o644) -> str:
         """A file in the folder; returns its path, for an argv."""

@@ -16,6 +16,7 @@ KNOWN = {
     "wireguard-go": "lab.world.daemons.wireguard_go:WireguardGo",
     "miniupnpd": "lab.world.daemons.miniupnpd:Miniupnpd",
     "tayga": "lab.world.daemons.tayga:Tayga",
+    "coturn": "lab.world.daemons.coturn:Coturn",
     "command": "lab.world.daemons.command:Command",
 }
 
