@@ -1,0 +1,17 @@
+"""lab/README.md explains each word of the doctor's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lab.world.preflight import PROGRAMS, TRIALS
+
+PAGE = Path(__file__).parents[2] / "lab" / "README.md"
+
+
+def test_each_capability_is_explained() -> None:
+    section = PAGE.read_text().partition("## When something does not work")[2].partition("\n## ")[0]
+    words = set(re.findall(r"`([^`]+)`", section))
+    known = {each.name for each in TRIALS} | {program for program, *_ in PROGRAMS}
+    assert known | {"namespaces", "user namespaces"} <= words
