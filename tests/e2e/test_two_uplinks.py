@@ -10,6 +10,7 @@ Only the Wi-Fi is plugged in, unless a test says otherwise.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import pytest
 
 from lab.pytest_plugin import Net, Node, NoReply, StartLab
 from tests.e2e.captures import wait_for_packets
-from tests.e2e.pairs import BACK, reaches
+from tests.e2e.pairs import BACK, moved, reaches
 
 pytestmark = pytest.mark.xdist_group("two uplinks")  # one lab for all of these
 
@@ -147,6 +148,23 @@ def test_a_split_tunnel_that_leads_to_the_peer_alone_is_got_round(
 
     assert stream.finish().received[-1] != []
     net.prove_direct(a, b)
+
+
+@pytest.mark.scenario(79)
+def test_a_direct_path_stays_though_the_relay_is_faster(by_wifi: tuple[Net, Node, Node]) -> None:
+    net, a, b = by_wifi
+    nyc, before = net.lab.plan().underlay["nyc"], time.monotonic()
+
+    with plugged(net, PHONE), route(net, f"{nyc} via 192.168.43.1"):
+        reaches(a, b)
+        began = net.wait_for_event("node-a", "path", BACK, before, kind="direct")["at"]
+        to_the_relay = net.run("node-a", "ping", "-c3", "-i0.1", nyc).stdout
+        echoes = a.stream(b, count=150, interval=0.02).finish()
+        assert moved(a, b, began) == []
+        net.prove_direct(a, b)
+
+    assert float(re.findall(r"time=([\d.]+) ms", to_the_relay)[-1]) < 40
+    assert min(trips(echoes.sent, echoes.received)) >= 0.04
 
 
 # --- what they share
