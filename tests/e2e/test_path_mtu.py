@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from lab.pytest_plugin import Net, Node, StartLab
 
 FULL = 1280 - 28  # the payload of a ping that fills the tunnel's MTU
 LARGE = "1301:65535"  # bytes of the IP packet
 
 
+@pytest.mark.scenario(82)
 def test_through_a_narrow_link_full_packets_go_directly_in_fragments(lab: StartLab) -> None:
     net = lab("nat-pair", set={"link.home-a.mtu": 1300})
     a, b = net.node("node-a"), net.node("node-b")
@@ -38,6 +41,7 @@ def test_a_way_that_eats_large_datagrams_is_not_taken(lab: StartLab) -> None:
     stream.finish()
 
 
+@pytest.mark.scenario(82)
 def test_a_direct_way_that_begins_to_eat_them_is_left_for_the_relay(lab: StartLab) -> None:
     net = lab("nat-pair")
     a, b = net.node("node-a"), net.node("node-b")

@@ -58,6 +58,7 @@ def test_a_link_is_what_its_topology_says(up: Up) -> None:
     assert waits(down_way(lab), 0.06)
 
 
+@pytest.mark.scenario(78)
 def test_a_delay_changes_live_in_the_direction_named(up: Up) -> None:
     lab = up(two_hosts())
     assert waits(up_way(lab), 0)
@@ -84,6 +85,7 @@ def test_what_is_not_named_keeps_its_value_and_clean_ends_it_all(up: Up) -> None
     assert lab.link(A, clean=True)["changed"] == []
 
 
+@pytest.mark.scenario(78)
 def test_a_flow_that_is_there_already_feels_the_change(up: Up) -> None:
     lab = up(two_hosts())
     argv = ["ping", "-n", "-U", "-i", "0.02", "-c", "1000", B_ADDRESS]
@@ -122,6 +124,7 @@ def test_packets_overtake_only_where_they_are_told_to(up: Up) -> None:
     assert sum(took < 0.025 for took in up_way(lab, count=200, gap=0.002)) == expected(200, 0.3)
 
 
+@pytest.mark.scenario(78)
 @pytest.mark.parametrize("burst", ["1", "4"])
 def test_packets_are_lost_as_often_as_was_asked(up: Up, burst: str) -> None:
     lab = up(two_hosts())
@@ -149,6 +152,7 @@ def test_a_copy_of_a_packet_is_not_copied_again(up: Up) -> None:
     assert max(map(numbers.count, numbers)) == 2
 
 
+@pytest.mark.scenario(78)
 @pytest.mark.parametrize("rate", [2, 20])
 def test_no_more_passes_than_the_rate(up: Up, rate: int) -> None:
     lab = up(two_hosts())
