@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lab.judge.passages import Passage, owner, to_relays, towards
+from lab.judge.passages import Passage, elsewhere, owner, towards
 from lab.judge.situation import Drop, Pinged, Situation
 from lab.model.cuts import seen
 from lab.model.explanation import Finding
@@ -51,7 +51,8 @@ def _sent(end: str, flow: Passage, there: Mapping[str, str]) -> str:
 def _nothing(now: Situation, end: str) -> Iterator[Finding]:
     """Whatever it tried has not left."""
     evidence = tuple(_outward_drops(now, end))
-    if evidence or now.endpoints.get(now.other(end)):
+    is_counted = any(router.name in now.flows for router in now.way(end))
+    if evidence or (is_counted and now.endpoints.get(now.other(end))):
         sentence = f"nothing of {end}'s has left for {now.other(end)}"
         yield Finding("evidence", end, sentence, evidence)
 
@@ -68,9 +69,9 @@ def _became(now: Situation, end: str, flow: Passage | None) -> Iterator[str]:
 
 
 def _left_as(now: Situation, end: str, flow: Passage) -> Iterator[str]:
-    for relay, known in to_relays(now, end).items():
+    for who, known in elsewhere(now, end):
         if known.inside == flow.inside and known.outside != flow.outside:
-            yield f"{flow.last}: it left from {flow.outside}, and {relay} knows it as {known.outside}"
+            yield f"{flow.last}: it left from {flow.outside}, and {who} knows it as {known.outside}"
             return
     yield f"{flow.last}: it left from {flow.outside}"
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lab.judge.situation import NODE, PLAIN_WIREGUARD, Situation
 from lab.model.explanation import Expected
+from lab.model.network import Topology
 from lab.model.verdict import expect
 
 
@@ -18,12 +19,24 @@ def expected_of(now: Situation) -> Expected:
     runs = {now.runs(end) for end in now.ends}
     if PLAIN_WIREGUARD in runs:
         return _between_plain(now)
-    verdict = expect(now.topology, now.a, now.b)
-    path = verdict.path if verdict.path != "relay" or now.topology.relays else "none"
-    expected = Expected(path, verdict.rule, verdict.reason)
-    if runs <= {NODE}:
-        return expected
-    return replace(expected, reason=f"{expected.reason}; so it is for who punches as ICE does")
+    verdict = expect(as_they_ask(now), now.a, now.b)
+    if now.are_nodes:
+        path = verdict.path if verdict.path != "relay" or now.topology.relays else "none"
+        return Expected(path, verdict.rule, verdict.reason)
+    path = "direct" if verdict.path == "direct" else "none"
+    reason = f"{verdict.reason}; so it is for who punches as ICE does"
+    return Expected(path, verdict.rule, reason)
+
+
+def as_they_ask(now: Situation) -> Topology:
+    """Only of a node is it known that it asks its router for a port."""
+    strangers = [end for end in now.ends if now.runs(end) not in (NODE, None)]
+    silent = {router.name for end in strangers for router in now.way(end)}
+    routers = (
+        replace(each, port_mapping=()) if each.name in silent else each
+        for each in now.topology.routers
+    )
+    return replace(now.topology, routers=tuple(routers))
 
 
 def _between_plain(now: Situation) -> Expected:

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.judge.counted import answered, unanswered
-from lab.judge.expected import expected_of
+from lab.judge.expected import as_they_ask, expected_of
+from lab.judge.hops import hops
 from lab.judge.obstacles import obstacles
+from lab.judge.outside import is_counted, path_of
+from lab.judge.passages import towards
 from lab.judge.remedies import remedies
-from lab.judge.situation import NODE, PathNow, Situation
-from lab.judge.words import mapping_in_words
-from lab.model.explanation import Expected, Explanation, Finding, Hop, PathTold, Remedy
-from lab.model.live import nat_words
-from lab.model.network import INTERNET, Router
+from lab.judge.situation import PLAIN_WIREGUARD, PathNow, Situation
+from lab.model.explanation import Expected, Explanation, Finding, PathTold, Remedy
 
 
 def explain(now: Situation) -> Explanation:
     expected = expected_of(now)
-    path = now.paths.get(now.a, PathNow())
+    path = path_of(now, now.a)
     findings = tuple(_findings(now, path, expected))
     return Explanation(
         lab=now.lab,
@@ -30,7 +30,7 @@ def explain(now: Situation) -> Explanation:
         b=now.b,
         path=_told(now, path),
         expected=expected,
-        agrees=None if path.kind == "none" != expected.path else path.kind == expected.path,
+        agrees=_agrees(now, path, expected),
         hops=tuple(hops(now)),
         findings=findings,
         remedies=() if path.kind == "direct" else tuple(_remedies(now, findings)),
@@ -39,8 +39,16 @@ def explain(now: Situation) -> Explanation:
 
 def _told(now: Situation, path: PathNow) -> PathTold:
     seconds = None if path.since is None else max(0.0, now.now - path.since)
-    there = now.paths.get(now.b, PathNow()).kind
-    return PathTold(path.kind, path.via, seconds, there)
+    return PathTold(path.kind, path.via, seconds, path_of(now, now.b).kind, path.seen)
+
+
+def _agrees(now: Situation, path: PathNow, expected: Expected) -> bool | None:
+    """Of somebody else's daemon it is known whether its path is direct, and not what else it has."""
+    if path.kind == "none" != expected.path:
+        return None
+    if now.are_nodes:
+        return path.kind == expected.path
+    return (path.kind == "direct") == (expected.path == "direct")
 
 
 # --- why
@@ -67,62 +75,33 @@ def _why_direct(now: Situation, expected: Expected) -> Iterator[Finding]:
     for each in obstacles(now):  # that has not been noticed yet, or does not matter to it
         if each.weight == "cause":
             yield replace(each, weight="note", remedy=None)
-    there = now.paths.get(now.b, PathNow()).kind
+    there = path_of(now, now.b).kind
     if there != "direct":
         sentence = f"{now.b} tells of its own path to {now.a}: {there}; each side has its own"
         yield Finding("note", now.b, sentence)
 
 
 def _not_yet(now: Situation, path: PathNow) -> Iterator[Finding]:
-    if path.kind == "none":
+    """It is to be direct and nothing is in the way."""
+    pair = f"{now.a} {now.b}"
+    if path.kind == "none" and not now.are_nodes and not is_counted(now):
+        sentence = "no router is between them that would have counted their packets"
+        yield Finding("note", pair, sentence)
+    elif path.kind == "none" and not any(towards(now, end) for end in now.ends):
         sentence = (
-            f"nothing has passed between {now.a} and {now.b} yet, so nobody has looked for a path"
+            f"{now.a} and {now.b} have sent each other nothing yet, so nobody looks for a path"
         )
-        command = f"lab.ping {now.lab} {now.a} {now.b} --until-direct"
-        yield Finding("note", now.a, sentence, remedy=Remedy("somebody sends something", command))
+        command = f"lab.ping {now.lab} {now.a} {now.b}"
+        yield Finding("note", pair, sentence, remedy=Remedy("somebody sends something", command))
     else:
         sentence = "nothing that the lab knows of stands in the way"
         command = f"lab.probe {now.lab}"
-        remedy = Remedy("the routers are what they are called: that can be measured", command)
-        yield Finding("note", f"{now.a} {now.b}", sentence, remedy=remedy)
+        remedy = Remedy("a router is not what it is called: that can be measured", command)
+        yield Finding("note", pair, sentence, remedy=remedy)
 
 
 def _remedies(now: Situation, findings: tuple[Finding, ...]) -> Iterator[Remedy]:
     yield from (each.remedy for each in findings if each.remedy is not None)
-    if {now.runs(end) for end in now.ends} <= {NODE}:
-        yield from remedies(now.topology, now.lab, now.a, now.b)
-
-
-# --- the way
-
-
-def hops(now: Situation) -> Iterator[Hop]:
-    """From the one host to the other; a router that is on both ways is where they meet."""
-    here, there = now.way(now.a), now.way(now.b)
-    common = [router for router in here if router in there]
-    yield _host(now, now.a)
-    yield from (_router(now, each) for each in here if each not in common)
-    yield _router(now, common[0]) if common else Hop(INTERNET, "internet", (), ())
-    yield from (_router(now, each) for each in reversed(there) if each not in common)
-    yield _host(now, now.b)
-
-
-def _host(now: Situation, name: str) -> Hop:
-    daemon = now.daemons.get(name)
-    runs = f"{daemon.runs} {daemon.state}" if daemon else "no daemon"
-    told = now.endpoints.get(name, ())
-    advertises = (f"advertises {', '.join(told)}",) if told else ()
-    return Hop(name, "host", (now.address(name),), (runs, *advertises))
-
-
-def _router(now: Situation, router: Router) -> Hop:
-    plan = now.plan.machine(router.name)
-    wan = tuple(each.partition("/")[0] for each in plan.interfaces[0].addresses)
-    words = [nat_words(now.topology, router.name)] if router.ipv4 else []
-    words += [mapping_in_words(router.nat)] if router.ipv4 else []
-    words += [f"IPv6: {router.ipv6}"] if router.ipv6 else []
-    words += [f"maps ports on request: {', '.join(router.port_mapping)}"] * bool(
-        router.port_mapping
-    )
-    addresses = tuple(each for each in wan if not each.startswith("fe80:"))
-    return Hop(router.name, "router", addresses, tuple(words))
+    if PLAIN_WIREGUARD not in {now.runs(end) for end in now.ends}:
+        topology = as_they_ask(now)
+        yield from remedies(topology, now.lab, now.a, now.b, may_ask=now.are_nodes)

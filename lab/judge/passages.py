@@ -66,14 +66,20 @@ def towards(now: Situation, end: str) -> list[Passage]:
     return [each for each in udp if owner(there, each.to) is not None]
 
 
-def to_relays(now: Situation, end: str) -> dict[str, Passage]:
-    """By relay: what it answers there, as STUN does."""
-    relays = {a: each.name for each in now.topology.relays for a in now.addresses(each.name)}
-    return {
-        relays[address_of(each.to)]: each
+def elsewhere(now: Situation, end: str) -> list[tuple[str, Passage]]:
+    """(who, flow): its UDP that a third machine on the internet answers, as a STUN server does.
+
+    First what it is seen as where it has told of it.
+    """
+    relays = [each.name for each in now.topology.relays]
+    hosts = [each.name for each in now.topology.hosts if not each.on and each.name not in now.ends]
+    names = {a: name for name in (*relays, *hosts) for a in now.addresses(name)}
+    found = [
+        (names[address_of(each.to)], each)
         for each in passages(now, end)
-        if each.protocol == "udp" and each.is_answered and address_of(each.to) in relays
-    }
+        if each.protocol == "udp" and each.is_answered and address_of(each.to) in names
+    ]
+    return sorted(found, key=lambda each: each[1].outside not in now.endpoints.get(end, ()))
 
 
 def owner(there: Mapping[str, str], endpoint: str) -> str | None:

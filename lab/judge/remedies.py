@@ -31,12 +31,20 @@ class _Change:
     command: str
 
 
-def remedies(topology: Topology, lab: str, a: str, b: str) -> tuple[Remedy, ...]:
-    """Nothing if it is direct already, or if no words of routers can help."""
+def remedies(
+    topology: Topology, lab: str, a: str, b: str, may_ask: bool = True
+) -> tuple[Remedy, ...]:
+    """Nothing if it is direct already, or if no words of routers can help.
+
+    `may_ask`: whether the two ask a router that maps ports on request.
+    """
     if expect(topology, a, b).path == "direct":
         return ()
     changes = [
-        change for name in _routers(topology, a, b) for change in _changes(topology, name, lab)
+        change
+        for name in _routers(topology, a, b)
+        for change in _changes(topology, name, lab)
+        if may_ask or change.word != "port_mapping"
     ]
     alone = _first_of_a_kind(each for each in changes if _is_direct(topology, [each], a, b))
     if alone:

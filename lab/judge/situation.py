@@ -25,6 +25,7 @@ class PathNow:
     via: str | None = None
     since: float | None = None  # seconds, CLOCK_MONOTONIC
     why: str | None = None
+    seen: str = ""  # where, if its own end has told nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ class Situation:
     def runs(self, machine: str) -> str | None:
         daemon = self.daemons.get(machine)
         return daemon.runs if daemon else None
+
+    @property
+    def are_nodes(self) -> bool:
+        """Both speak disco; a host without a daemon does not count as somebody else's."""
+        return {self.runs(end) for end in self.ends} <= {NODE, None}
 
     def way(self, end: str) -> list[Router]:
         """Its routers, the innermost first: those of its first uplink, its default route."""

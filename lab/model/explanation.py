@@ -47,6 +47,7 @@ class PathTold:
     via: str | None
     seconds: float | None  # it has been so
     from_there: str  # the kind that the other end tells
+    seen: str = ""  # where it was seen, if the daemon has told nothing
 
 
 @dataclass(frozen=True, slots=True)

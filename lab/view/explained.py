@@ -28,7 +28,8 @@ def _path(found: Explanation) -> str:
     since = f", for {duration(path.seconds)}" if path.seconds is not None else ""
     there = "no path" if path.from_there == "none" else path.from_there
     other = "" if path.from_there == path.kind else f"; {found.b} -> {found.a}: {there}"
-    return f"{found.a} -> {found.b}: {kind}{via}{since}{other}"
+    seen = f", by {path.seen}; its daemon tells nothing" if path.seen else ""
+    return f"{found.a} -> {found.b}: {kind}{via}{since}{seen}{other}"
 
 
 def duration(seconds: float) -> str:

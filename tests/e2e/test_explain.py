@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,14 @@ from lab.view.explained import text
 pytestmark = pytest.mark.xdist_group("explain")  # two labs for most of these
 A, B = "node-a", "node-b"
 WITHIN = 20  # seconds for a path on a busy machine
+PROGRAM = Path(__file__).parent.parent / "interop" / "outside_project" / "handshaker.py"
+HANDSHAKER = ["{{ python }}", str(PROGRAM)]
+MEETING_PLACE = f"""
+[host.meet]
+runs = "command"
+argv = {json.dumps([*HANDSHAKER, "meet", "7000"])}
+ready = "ready"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +134,49 @@ def test_one_easy_nat_is_enough_and_the_hard_one_is_not_blamed(lab: StartLab) ->
     assert text(found).splitlines()[1] == "expected: direct (rule D2): as it is"
 
 
+def test_of_wireguard_go_the_routers_tell(lab: StartLab) -> None:
+    net = lab("plain-wireguard")
+    net.run("wg-in", "ping", "-c1", "-W5", "100.64.2.20")
+
+    found = explained(net, "wg-in", "node-b")
+    apart = explained(net, "node-a", "wg-in")
+
+    assert (found.path.kind, found.path.via) == ("direct", "192.0.2.10:41641")
+    assert (found.path.seen, found.agrees) == ("the flows of home-b", True)
+    assert (apart.expected.path, apart.agrees) == ("none", True)
+    assert causes(apart)[0].startswith("neither node-a nor wg-in is on the internet")
+
+
+def test_of_somebody_elses_puncher_too(lab: StartLab) -> None:
+    words: dict[str, Any] = {"relay.nyc.args": ["--stun-for-all"]}
+    for me, other in ((A, B), (B, A)):
+        places = ["--stun", "nyc.derp.example:3478", "--meet", "meet:7000"]
+        words[f"host.{me}.runs"] = "command"
+        words[f"host.{me}.argv"] = [*HANDSHAKER, "punch", me, other, *places]
+    net = lab("hard-pair", set=words, add=MEETING_PLACE)
+    for router in ("home-a", "home-b"):
+        dropped = "iptables-save -c | grep -q '^\\[[1-9].*nobody inside asked for it'"
+        net.run(router, "sh", "-c", f"until {dropped}; do sleep 0.05; done")
+
+    found = explained(net)
+
+    assert (found.path.kind, found.expected.rule, found.agrees) == ("none", "R4b", True)
+    for end, near, far in ((A, "home-a", "home-b"), (B, "home-b", "home-a")):
+        [told] = [each for each in found.findings if each.about == end]
+        assert told.sentence.startswith(f"{end} has sent ")
+        assert told.sentence.endswith(f" ({far}): no packets came back")
+        left, dropped = told.evidence
+        assert left.startswith(f"{near}: it left from 203.0.113.")
+        assert ", and nyc knows it as 203.0.113." in left
+        assert dropped.startswith(f"{far}: ")
+        assert "nobody inside asked for it (iptables: -A INPUT -i wan0 -j DROP)" in dropped
+
+
 # --- helpers
 
 
-def explained(net: Net) -> Explanation:
-    return explain(gather(net.lab, A, B))
+def explained(net: Net, a: str = A, b: str = B) -> Explanation:
+    return explain(gather(net.lab, a, b))
 
 
 def causes(found: Explanation) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from lab.errors import BadRequest
 from lab.judge.explain import explain
 from lab.judge.gather import check_pair
-from lab.judge.situation import DaemonNow, PathNow, Situation
+from lab.judge.situation import DaemonNow, Flow, PathNow, Situation
 from lab.model.explanation import Explanation
 from lab.model.layout import plan_of
 from lab.model.link import LinkQuality, Shape
@@ -60,9 +60,7 @@ def test_a_pair_that_has_not_talked_yet_is_told_to() -> None:
     found = explain(situation("nat-pair", PathNow()))
 
     assert (found.agrees, causes(found)) == (None, [])
-    assert [each.command for each in found.remedies] == [
-        "lab.ping lab node-a node-b --until-direct"
-    ]
+    assert [each.command for each in found.remedies] == ["lab.ping lab node-a node-b"]
 
 
 def test_each_side_has_a_path_of_its_own() -> None:
@@ -122,6 +120,49 @@ def test_of_plain_wireguard_only_who_is_on_the_internet_is_found() -> None:
     apart = between("node-a", "wg-in")
     assert (apart.expected.path, apart.agrees) == ("none", True)
     assert causes(apart)[0].startswith("neither node-a nor wg-in is on the internet")
+
+
+def test_of_a_daemon_that_tells_nothing_the_flows_on_the_way_tell() -> None:
+    now = replace(
+        situation("plain-wireguard", PathNow(), "wg-in", "node-b"),
+        flows={
+            "home-b": [
+                Flow("udp", "192.168.2.10:51820", "192.0.2.10:41641", "203.0.113.20:7", 3, 2)
+            ]
+        },
+    )
+
+    there, back = explain(now), explain(replace(now, a="node-b", b="wg-in"))
+
+    assert (there.path.kind, there.path.via, there.agrees) == ("direct", "192.0.2.10:41641", True)
+    assert there.path.seen == "the flows of home-b"
+    assert back.path.from_there == "direct"  # node-b is ours: it tells by itself
+
+
+def test_a_puncher_of_somebody_elses_make_needs_the_same_nats_and_no_relay() -> None:
+    now = punchers("hard-pair")
+    found = explain(now)
+
+    assert (found.expected.path, found.expected.rule, found.agrees) == ("none", "R4b", True)
+    assert causes(found)[0].endswith("; so it is for who punches as ICE does")
+    assert [each.sentence for each in found.remedies] == [
+        "home-a lets anybody in at a mapped endpoint",
+        "home-b lets anybody in at a mapped endpoint",
+    ]  # and no port mapping: nobody knows whether it would ask for one
+
+
+def test_a_port_that_nobody_asks_for_is_not_counted_on() -> None:
+    assert explain(punchers("port-mapped")).expected.rule == "R4b"
+    assert explain(situation("port-mapped", DIRECT)).expected.rule == "D1"
+
+
+def test_between_two_hosts_without_any_router_nobody_counts() -> None:
+    found = explain(situation("plain-wireguard", PathNow(), "wg-out", "node-b"))
+
+    assert (found.expected.path, found.agrees) == ("direct", None)
+    assert [each.sentence for each in found.findings] == [
+        "no router is between them that would have counted their packets"
+    ]
 
 
 def test_a_host_without_a_daemon_has_no_path() -> None:
@@ -196,6 +237,12 @@ def situation(
         daemons={each.host: DaemonNow(each.runs, "ready") for each in plan.daemons},
         links=links,
     )
+
+
+def punchers(topology: str) -> Situation:
+    now = situation(topology, PathNow())
+    others = {end: DaemonNow("command", "ready") for end in (A, B)}
+    return replace(now, daemons={**now.daemons, **others}, flows={"home-a": [], "home-b": []})
 
 
 def changed(now: Situation, changes: Mapping[str, Any]) -> Situation:
