@@ -68,6 +68,21 @@ def test_both_begin_at_once_and_one_session_is_enough(lab: StartLab) -> None:
     net.prove_direct(a, b)
 
 
+@pytest.mark.scenario(88)
+def test_a_netmap_in_which_a_node_is_its_own_peer_is_no_way_to_itself(lab: StartLab) -> None:
+    net, a, b = direct_pair(lab)
+    own = status(net, "node-a")
+    itself = {"name": "itself", "node_key": own["node_key"], "home_region": 900}
+    itself |= {"addresses": ["100.64.9.9"], "allowed_ips": ["100.64.9.9/32"]}
+
+    change_netmap(net, "node-a", lambda netmap: netmap | {"peers": [*netmap["peers"], itself]})
+
+    assert [peer["name"] for peer in status(net, "node-a")["peers"]] == ["node-b"]
+    assert net.run("node-a", "ping", "-c1", "-W1", "100.64.9.9").returncode == 1
+    a.ping(b)
+    assert a.path(b) == "direct"
+
+
 @pytest.mark.scenario(90)
 def test_a_peer_that_does_not_answer_holds_up_nobody(lab: StartLab) -> None:
     net, a, b = direct_pair(lab, add=A_THIRD)

@@ -12,6 +12,7 @@ import pytest
 
 from lab.pytest_plugin import Net, NoReply, StartLab
 from tests.e2e.captures import captured
+from tests.e2e.pairs import until_dropped
 from tests.interop.datagrams import payloads, send
 from tests.interop.routers import reboot
 
@@ -132,7 +133,50 @@ def test_we_take_nothing_of_wireguard_go_twice(lab: StartLab, tmp_path: Path) ->
     assert handshakes(net, "node-b", "wg-in") == 1
 
 
+@pytest.mark.scenario(88)
+def test_a_handshake_that_is_lost_is_tried_again(lab: StartLab) -> None:
+    net = lab("plain-wireguard")
+    overlay = net.node("wg-out").overlay
+
+    net.cut("node-a", "wg-out")
+    with net.lab.popen("node-a", ["ping", "-c1", "-W9", overlay]) as ping:
+        until_dropped(net, 1)
+        net.restore("node-a", "wg-out")
+        assert ping.wait(10) == 0  # the packet waited for it
+
+    assert handshakes(net, "node-a", "wg-out") == 1
+
+
+@pytest.mark.scenario(88)
+def test_handshakes_cut_short_changed_or_for_somebody_else_are_counted_and_nothing_more(
+    lab: StartLab, tmp_path: Path
+) -> None:
+    net = lab("plain-wireguard")
+    with captured(net, ["node-b", "wg-out"], tmp_path, "udp dst port 41641 or 51820") as captures:
+        net.node("wg-in").ping(net.node("node-b"))
+        net.node("node-a").ping(net.node("wg-out"))
+    ours = initiation(captures.files["node-b"], NODE_PORT)
+    for_another = initiation(captures.files["wg-out"], PORT)
+    before = status(net, "node-b")["counters"]
+
+    changed = ours[:50] + bytes([ours[50] ^ 1]) + ours[51:]
+    send(
+        net, "nyc", net.lab.plan().underlay["node-b"], NODE_PORT, [ours[:60], changed, for_another]
+    )
+    net.node("wg-in").ping(net.node("node-b"))
+
+    after = status(net, "node-b")["counters"]
+    assert after.get("malformed", 0) == before.get("malformed", 0) + 1
+    assert after.get("bad_mac1", 0) == before.get("bad_mac1", 0) + 2
+    assert handshakes(net, "node-b", "wg-in") == 1
+
+
 # --- what both say ---
+
+
+def initiation(capture: Path, port: int) -> bytes:
+    [first] = [each for each in payloads(capture, port) if each[0] == INITIATION][:1]
+    return first
 
 
 def peer(net: Net, host: str, overlay: str) -> dict[str, Any]:
