@@ -204,6 +204,21 @@ def test_the_tests_of_a_file_share_a_lab(run: Run) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
+def test_tests_of_one_group_share_a_process(run: Run, project: Path) -> None:
+    """As all those do here that share a lab: otherwise each process would bring up its own."""
+    text = (
+        "import os\n"
+        "@pytest.mark.parametrize('n', range(6))\n"
+        "@pytest.mark.xdist_group('one lab')\n"
+        "def test_it(n): open(os.environ['PYTEST_XDIST_WORKER'], 'a').write('.')\n"
+    )
+
+    done = run(text, "-n", "2", "--dist", "loadgroup")
+
+    assert "6 passed" in done.stdout, done.stdout
+    assert [file.read_text() for file in project.glob("gw*")] == ["......"]
+
+
 def test_a_scenario_is_run_by_its_number(run: Run) -> None:
     text = (
         "@pytest.mark.scenario(38)\n"
