@@ -32,7 +32,10 @@ from node.keys import NodePublic
 QUEUE = 32  # packets, as the relays' own queues
 IDLE_CLOSE = 60.0  # seconds since the last packet sent; never the home
 BACKOFF_FIRST, BACKOFF_MOST = 0.1, 5.0  # seconds, doubling between
-BACKOFF_REFUSED = 30.0  # it will fail again until somebody changes something: a wrong certificate
+BACKOFF_REFUSED = (
+    30.0  # at most, after a wrong certificate: somebody has to change something, be it
+)
+# that a person signs in at a captive portal, which shows its own
 SLOW_DIAL = 1.0  # seconds; longer than that, another region is tried as home meanwhile
 STABLE = 8.0  # seconds up before a region that had failed is home again: by then, longer than the
 # longest back-off, its other clients are back as well
@@ -200,7 +203,7 @@ class Relays:
             return []
         relay.failures += 1
         most = BACKOFF_MOST if retry else BACKOFF_REFUSED
-        delay = min(most, BACKOFF_FIRST * 2 ** min(relay.failures - 1, 20)) if retry else most
+        delay = min(most, BACKOFF_FIRST * 2 ** min(relay.failures - 1, 20))
         relay.state = Waiting(now + delay * (0.75 + self._random(1)[0] / 512))
         return self._settle_home(now)
 

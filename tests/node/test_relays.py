@@ -96,10 +96,15 @@ def test_the_back_off_doubles_from_a_tenth_of_a_second_to_five() -> None:
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
 
 
-def test_what_will_fail_again_is_asked_rarely() -> None:
+def test_what_will_fail_until_somebody_does_something_is_asked_ever_more_rarely() -> None:
     made = relays(900)
-    made.lost(900, 0.0, retry=False)
-    assert made.deadline == 30.0
+    now, waits = 0.0, []
+    for _ in range(11):
+        made.lost(900, now, retry=False)
+        waits.append(round((made.deadline or now) - now, 3))
+        now = made.deadline or now
+        made.tick(now)
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
 
 
 def test_a_home_that_fails_twice_is_replaced_and_comes_back_once_it_is_stable() -> None:
