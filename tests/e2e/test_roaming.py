@@ -10,6 +10,8 @@ At home it is relayed, elsewhere it is direct: node-b's home is a port-restricte
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,6 +156,27 @@ def test_a_download_survives_the_way_from_the_cafe_to_the_station(
     assert [at for at in handshakes if left < at < found["at"]] == []  # no session has an address
 
 
+@pytest.mark.scenario(74)
+def test_behind_a_captive_portal_nothing_goes_and_after_signing_in_everything(
+    in_the_cafe: tuple[Net, Node, Node],
+) -> None:
+    net, a, b = in_the_cafe
+    left = time.monotonic()
+
+    with captive_portal(net, "station"):
+        net.move("node-a", "station")
+        why = f"its certificate is not signed by the CA in /run/punchlab/{net.lab.name}"
+        why += "/hosts/node-a/ca.pem"
+        net.wait_for_event("node-a", "relay_lost", BACK, since=left, why=why)
+        with pytest.raises(NoReply):
+            a.ping(b, patience=2)
+    stream = a.stream(b, count=200, interval=0.02)
+    a.wait_for_path(b, "direct", within=BACK)
+
+    assert stream.finish().received[-1] != []
+    net.prove_direct(a, b)
+
+
 def wan(net: Net) -> str:
     """By which endpoint the station shows node-a."""
     address = net.lab.plan().underlay["station"]
@@ -176,3 +199,25 @@ def _exchange(net: Net, *wanted: str) -> None:
     lines += ["route replace default via 192.168.77.1 dev eth0"]
     done = net.lab.run("node-a", ["ip", "-batch", "-"], input="\n".join(lines))
     assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def captive_portal(net: Net, router: str) -> Iterator[None]:
+    """Whatever guests connect to by TCP, it is the router that answers; all else is dropped."""
+    listen = ["--listen", "0.0.0.0:8443", "--stun-port", "0"]
+    relay = [sys.executable, "-m", "node", "derper", "--hostname", "portal.example", *listen]
+    redirect = "PREROUTING -t nat -i lan0 -p tcp -j REDIRECT --to-ports 8443"
+    rules = [redirect.split(), ["FORWARD", "-i", "lan0", "-j", "DROP"]]
+    with net.lab.popen(
+        router, [*relay, "--self-signed"], stdout=subprocess.PIPE, text=True
+    ) as portal:
+        assert portal.stdout is not None
+        assert '"ready"' in portal.stdout.readline()
+        for rule in rules:
+            assert net.run(router, "iptables", "-w", "-I", *rule).returncode == 0
+        try:
+            yield
+        finally:
+            for rule in rules:
+                net.run(router, "iptables", "-w", "-D", *rule)
+            portal.terminate()
