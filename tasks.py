@@ -72,15 +72,17 @@ def chosen(only: str) -> list[str]:
         "only": "one benchmark, such as bringup; may be repeated",
         "rounds": "interleaved rounds; the medians are shown",
         "json": "one JSON document a benchmark",
+        "out": "a folder for bench.md, bench.json and bench.svg",
     },
 )
-def bench(c: Any, only: Any = None, rounds: int = 5, json: bool = False) -> None:
-    """Measure, beside peers in the same run.
+def bench(c: Any, only: Any = None, rounds: int = 5, json: bool = False, out: str = "") -> None:
+    """Measure, beside peers in the same run, and beside the numbers to reach.
 
     Example: invoke bench --only bringup
     """
     argv = [sys.executable, "-m", "tests.bench", "--rounds", str(rounds)]
     argv += [word for name in only or () for word in ("--only", name)]
+    argv += ["--out", out] if out else []
     run(c, argv + ["--json"] * json, echo=not json)
 
 

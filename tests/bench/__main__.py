@@ -1,7 +1,8 @@
-"""All benchmarks, or one: `python -m tests.bench --only bringup --rounds 5 [--json]`.
+"""All benchmarks, or some: `python -m tests.bench --only bringup --rounds 5 [--json] [--out FOLDER]`.
 
 Each runs against a peer in the same rounds, in turn, and prints medians and ratios: absolute figures
-swing with whatever else a machine does. Nothing leaves the namespaces that they make.
+swing with whatever else a machine does. Nothing leaves the namespaces that they make. At the end
+stand the numbers to reach, and whether they are.
 """
 
 from __future__ import annotations
@@ -9,25 +10,42 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+from pathlib import Path
 
 from lab.view.progress import Progress
+from tests.bench.figures import Table, goals_of
+from tests.bench.picture import svg
 
-NAMES = ("bringup", "relay", "simulate", "tunnel", "lossy")
+NAMES = ("bringup", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--only", choices=NAMES, action="append")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON document a benchmark")
+    parser.add_argument("--out", type=Path, help="a folder for bench.md, bench.json and bench.svg")
     args = parser.parse_args()
-    names = args.only or NAMES
+    names, tables = args.only or NAMES, list[Table]()
     progress = Progress(len(names), "benchmarks")
     for name in names:
         table = importlib.import_module(f"tests.bench.{name}").measure(args.rounds)
+        tables.append(table)
         progress.step()
         progress.end()  # the table is not to begin behind the bar
-        print(json.dumps(table.json()) if args.json else table.markdown() + "\n", flush=True)
+        print(json.dumps(table.json()) if args.json else table.markdown(), flush=True)
+    goals = goals_of(tables)
+    if goals.rows and not args.json:
+        print(goals.markdown())
+    if args.out:
+        write(args.out, [*tables, goals])
+
+
+def write(folder: Path, tables: list[Table]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.md").write_text("\n".join(table.markdown() for table in tables))
+    (folder / "bench.json").write_text(json.dumps([table.json() for table in tables], indent=1))
+    (folder / "bench.svg").write_text(svg(tables))
 
 
 if __name__ == "__main__":

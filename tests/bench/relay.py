@@ -20,6 +20,7 @@ ECHOES = 2000
 CLIENTS = (1000, 5000)
 PATIENCE = 120.0  # seconds for the answer to one question
 TRANSPORTS = ("plain", "tls")
+GBIT = {"plain": 5.0, "tls": 1.8}  # goals, with 45 frames a write
 STREAMS = {
     "1 pair, 45 frames a write": "1:45",
     "50 pairs, 45 frames a write": "50:45",
@@ -56,22 +57,34 @@ def measure(rounds: int) -> Table:
     for title in STREAMS:
         table.add([f"{title}, Gb/s (CPU s/GB)", *(rate(streams[title, t]) for t in transports)])
     one, fifty = list(STREAMS)[:2]
-    ratios = (gbit(streams[fifty, t]) / gbit(streams[one, t]) for t in transports)
-    table.add(["50 pairs / 1 pair", *(f"{ratio:.2f}" for ratio in ratios)])
+    ratios = {t: gbit(streams[fifty, t]) / gbit(streams[one, t]) for t in transports}
+    table.add(["50 pairs / 1 pair", *(f"{ratio:.2f}" for ratio in ratios.values())])
     table.add(["one way, idle, p50 / p99, us", *(times(echoes[t], "") for t in transports)])
     table.add(["the same without a relay, us", *(times(echoes[t], "plain_") for t in transports)])
+    for t in transports:
+        name = t.upper()
+        table.at_least(GBIT[t], "Gb/s", f"relay, {one}, {name}", gbit(streams[one, t]))
+        table.at_least(0.5, "x", f"relay, 50 pairs of 1 pair, {name}", ratios[t])
+        added = median([run["p99"] - run["plain_p99"] for run in echoes[t]])
+        table.at_most(300, "us", f"relay, p99 of the time it adds, idle, {name}", added)
     if "PUNCHLAB_BENCH_DERPER" not in os.environ:
         for clients in CLIENTS:
-            found = (idle_client(t, clients) for t in transports)
-            table.add([f"KiB an idle client, {clients}", *found])
+            add_idle(table, clients, [idle_client(t, clients) for t in transports])
     return table
 
 
-def idle_client(transport: str, clients: int) -> str:
+def add_idle(table: Table, clients: int, found: list[float | None]) -> None:
+    cells = ("no answer in time" if kib is None else f"{kib:.1f}" for kib in found)
+    table.add([f"KiB an idle client, {clients}", *cells])
+    if found[-1] is not None:
+        table.at_most(20, "KiB", f"relay, an idle TLS client of {clients}", found[-1])
+
+
+def idle_client(transport: str, clients: int) -> float | None:
     try:
-        return f"{ask('memory', transport, str(clients))['kib']:.1f}"
+        return ask("memory", transport, str(clients))["kib"]
     except subprocess.TimeoutExpired:  # thousands of handshakes on a machine that has other work
-        return "no answer in time"
+        return None
 
 
 def gbit(runs: list[Figures]) -> float:

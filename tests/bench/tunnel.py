@@ -9,14 +9,11 @@ wireguard-go is from before segmentation offload; `PUNCHLAB_BENCH_WIREGUARD_GO=P
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 from collections import defaultdict
-from typing import Any
 
 from tests.bench.figures import Table, median
+from tests.bench.inside import ask
 
 PATIENCE = 60.0  # seconds a round for one way with one load; then it is not counted
 BASE = "wireguard-go"
@@ -29,6 +26,13 @@ TITLES = {
     "ping": "idle ping, ms",
     "relayed": "TCP by the relay",
 }
+GOALS = {
+    "tcp": {"numpy": 4.0, "c": 6.5},
+    "both": {"numpy": 3.5, "c": 5.0},
+    "udp": {"numpy": 1.5, "c": 1.5},
+    "ping": {"numpy": 1.3, "c": 1.3},
+}
+RESIDENT = 60.0  # MB
 
 Runs = dict[tuple[str, str], list[dict[str, float]]]  # (load, way): what each round measured
 
@@ -36,21 +40,13 @@ Runs = dict[tuple[str, str], list[dict[str, float]]]  # (load, way): what each r
 def measure(rounds: int) -> Table:
     runs: Runs = defaultdict(list)
     memory: dict[str, float] = {}
-    for line in _ask(["--rounds", str(rounds)], PATIENCE * len(TITLES) * (rounds + 1)):
+    patience = PATIENCE * len(TITLES) * (rounds + 1)
+    for line in ask("tunnel_load", "--rounds", str(rounds), patience=patience):
         if "rss" in line:
             memory = line["rss"]
         else:
             runs[line["load"], line["way"]].append(line)
     return _table(runs, memory)
-
-
-def _ask(question: list[str], patience: float) -> list[dict[str, Any]]:
-    """In namespaces of its own; everything in them ends with it."""
-    who = [] if os.geteuid() == 0 else ["--map-root-user"]
-    alone = ["unshare", *who, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    argv = [*alone, sys.executable, "-m", "tests.bench.tunnel_load", *question]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=patience, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _table(runs: Runs, memory: dict[str, float]) -> Table:
@@ -62,10 +58,25 @@ def _table(runs: Runs, memory: dict[str, float]) -> Table:
             found = runs.get((load, way))
             if found:
                 table.add(_row(title, way, found, base))
+    _goals(table, runs, memory)
     for way, megabytes in memory.items():
         table.notes.append(f"- {way}: {megabytes:.0f} MB resident at the end")
     table.notes.append(f"- {BASE} is {_version()}; s/GB are CPU seconds of both daemons together")
     return table
+
+
+def _goals(table: Table, runs: Runs, memory: dict[str, float]) -> None:
+    for load, bounds in GOALS.items():
+        for way, bound in bounds.items():
+            if (load, way) in runs and (load, BASE) in runs:
+                ours, theirs = (
+                    median([each["value"] for each in runs[load, who]]) for who in (way, BASE)
+                )
+                goal = table.at_most if load == "ping" else table.at_least
+                goal(bound, "x", f"{TITLES[load]}, {way}: of {BASE}", ours / theirs)
+    for way, megabytes in memory.items():
+        if not way.startswith(BASE):
+            table.at_most(RESIDENT, "MB", f"resident memory of a node, {way}", megabytes)
 
 
 def _row(title: str, way: str, found: list[dict[str, float]], base: list[float]) -> list[str]:

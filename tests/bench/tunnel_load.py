@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from node.keys import NodePrivate
+from tests.bench.inside import come_first
 from tests.bench.iperf import NoStream, received
 
 MTU = 1420
@@ -83,14 +84,6 @@ def sh(command: str, text: str | None = None) -> str:
 
 def inside(end: str, argv: list[str]) -> list[str]:
     return ["ip", "netns", "exec", end, *argv]
-
-
-def come_first() -> None:
-    """Whatever else runs here is to disturb all of them as little as it can."""
-    with suppress(PermissionError, FileNotFoundError):
-        os.nice(-15)
-        os.setsid()  # with autogroups on, sessions share the processors, and nice counts within one
-        Path("/proc/self/autogroup").write_text("-19")
 
 
 def build() -> None:
