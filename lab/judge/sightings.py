@@ -66,8 +66,7 @@ class Lookout:
     def tally(self, at: float) -> Iterator[Sighting]:
         counts: Counter[tuple[Way, Packet]] = Counter()
         sizes: Counter[tuple[Way, Packet]] = Counter()
-        looked_at = list(self._packets())
-        for way, packet, size in looked_at:
+        for way, packet, size in self._packets():
             if packet is not None:
                 counts[way, packet] += 1
                 sizes[way, packet] += size
@@ -75,7 +74,7 @@ class Lookout:
             bytes_ = sizes[way, packet]
             kind, source, target, by_peer_relay = packet
             yield Sighting(at, self.wire, way, kind, source, target, count, bytes_, by_peer_relay)
-        if len(looked_at) == LOOKED_AT and (dropped := self._dropped()):
+        if dropped := self._dropped():
             yield Sighting(at, self.wire, "up", "unread", "", "", dropped, 0)
 
     def _packets(self) -> Iterator[tuple[Way, Packet | None, int]]:
