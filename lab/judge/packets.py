@@ -19,7 +19,9 @@ from lab.model.sighting import Kind
 
 HEAD = 128  # bytes of a packet that suffice: IPv6, UDP, Geneve and disco's magic, or TCP's header
 
-_TCP, _UDP = 6, 17
+_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
+_ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))  # RFC 792
+_ICMPV6_ECHO = 128  # RFC 4443 §2.1: the types below are errors
 _HTTPS = 443
 _IPV4_SIZE, _IPV6_SIZE, _UDP_SIZE, _TCP_SIZE, _GENEVE_SIZE = 20, 40, 8, 20, 8
 _PORTMAP_PORTS = frozenset((5350, 5351, 1900))  # RFC 6886, RFC 6887, SSDP
@@ -60,7 +62,7 @@ def classify(head: bytes, size: int) -> Packet | None:
 
 def _transport(protocol: int, data: bytes, size: int, source: str, target: str) -> Packet:
     if protocol not in (_TCP, _UDP) or len(data) < _UDP_SIZE:
-        return Packet("other", source, target)
+        return Packet("refusal" if _is_error(protocol, data) else "other", source, target)
     here, there = struct.unpack_from("!HH", data)
     ends = (f"{source}:{here}", f"{target}:{there}")
     if protocol == _TCP:
@@ -68,6 +70,12 @@ def _transport(protocol: int, data: bytes, size: int, source: str, target: str) 
     if not _PORTMAP_PORTS.isdisjoint((here, there)):
         return Packet("portmap", *ends)
     return _datagram(data[_UDP_SIZE:], size - _UDP_SIZE, ends)
+
+
+def _is_error(protocol: int, data: bytes) -> bool:
+    if protocol == _ICMPV6:
+        return data[:1] != b"" and data[0] < _ICMPV6_ECHO
+    return protocol == _ICMP and data[:1] != b"" and data[0] in _ICMP_ERRORS
 
 
 def _tcp(data: bytes, size: int, is_https: bool) -> Kind:

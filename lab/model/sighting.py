@@ -22,6 +22,7 @@ Kind: TypeAlias = Literal[
     "data",  # WireGuard's transport data
     "keepalive",  # the same, empty
     "portmap",  # NAT-PMP, PCP, SSDP: a port is asked of the router
+    "refusal",  # an ICMP error, as a NAT's answer to what it does not let in
     "udp",
     "other",  # any other IP packet
     "unread",  # of a flood: passed by before anybody looked

@@ -37,7 +37,9 @@ HOLD = 0.6  # seconds that what was seen is shown: longer than the gaps of a str
 KEPT = 600.0  # seconds
 STRENGTH: tuple[Style, ...] = ("dashed", "solid", "double")  # the weakest first
 
-_ATTEMPTS = frozenset(("stun", "disco-ping", "disco-pong", "disco", "handshake", "portmap"))
+_ATTEMPTS = frozenset(
+    ("stun", "disco-ping", "disco-pong", "disco", "handshake", "portmap", "refusal")
+)
 _NO_FLOW = frozenset(("tcp", "unread"))  # acknowledgements, and what nobody looked at
 
 
@@ -284,4 +286,7 @@ def _flow(wire: str, way: Way, lane: Lane, style: Style, group: list[Sighting]) 
 
 
 def _address(endpoint: str) -> str:
-    return endpoint.rpartition(":")[0].strip("[]") if ":" in endpoint else endpoint
+    """192.0.2.1:7 and [2001:db8::1]:7 with their ports, and without as where there are none."""
+    if endpoint.startswith("["):
+        return endpoint[1:].partition("]")[0]
+    return endpoint.partition(":")[0]

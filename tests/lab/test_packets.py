@@ -60,6 +60,16 @@ FROM_B = "cb007114cb00710aa2a9a2a9"  # addresses and ports, home-b to home-a
             Packet("data", HOME_B, HOME_A),
         ),
         (
+            "450000583f550000400184fccb007114cb00710a030358fa00000000",
+            88,
+            Packet("refusal", "203.0.113.20", "203.0.113.10"),
+        ),
+        (
+            "450000543f550000400184fccb007114cb00710a080058fa00000000",
+            84,
+            Packet("other", "203.0.113.20", "203.0.113.10"),
+        ),
+        (
             f"4500003c3f5540003e1184fc{FROM_B}00287899040000007c66843900000000",
             60,
             Packet("keepalive", HOME_B, HOME_A),

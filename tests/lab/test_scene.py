@@ -48,6 +48,7 @@ def test_a_path_told_again_has_been_there_since_it_was_told_first() -> None:
         ("stun", HOME_A, STUN, "relay", "dashed"),
         ("disco-ping", HOME_A, HOME_B, "direct", "dashed"),
         ("handshake", HOME_A, HOME_B, "direct", "dashed"),
+        ("refusal", "203.0.113.20", "203.0.113.10", "direct", "dashed"),
         ("data", HOME_A, HOME_B, "direct", "double"),
         ("udp", HOME_A, HOME_B, "other", "solid"),
     ],
