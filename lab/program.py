@@ -18,6 +18,7 @@ from invoke.exceptions import Exit, ParseError
 
 from lab import commands
 from lab.commands.command import nobody_reads
+from lab.completion import completions
 
 NAME = "punchlab"
 BAD_INPUT = 2
@@ -37,6 +38,15 @@ class Program(program.Program):
             super().parse_tasks()
         except ParseError as error:
             raise Exit(self._told(error), BAD_INPUT) from None
+
+    def parse_cleanup(self) -> None:
+        if self.args.complete.value:
+            words = self.core.remainder.split()[1:]  # behind the program's name
+            contexts = {str(each.name): each for each in self.collection.to_contexts()}
+            if found := completions(words, contexts):
+                print("\n".join(found))
+                raise Exit
+        super().parse_cleanup()
 
     def _told(self, error: ParseError) -> str:
         words = list(self.core.unparsed)

@@ -17,12 +17,16 @@ import pytest
 from invoke.parser import Parser
 
 from lab.commands.contents import Entry
+from lab.completion import completions
 from tasks import namespace
+from tests.lab.conftest import Up
+from tests.lab.plans import two_hosts
 
 ROOT = Path(__file__).parent.parent.parent
 TASKS = {name: namespace[name] for name in namespace.task_names}
 BIN = Path(sys.executable).parent
 CONTEXTS = namespace.to_contexts()
+BY_NAME = {str(each.name): each for each in CONTEXTS}
 NOT_OURS = ("--", ">")  # from there on the words are somebody else's
 WIDTH = 80  # columns
 NAME_COLUMN = 2 + len("lab.topologies") + 3
@@ -98,6 +102,36 @@ def test_bash_completes_commands_and_options(
     done = run(["bash", "-c", press_tab])
 
     assert done.stdout.split() == completed
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("lab.up", {"double-nat", "office"}),
+        ("lab.up dou", {"double-nat"}),
+        ("lab.up topology = dou", {"double-nat"}),
+        ("lab.nat x home-a --profile", {"symmetric", "full-cone"}),
+        ("lab.nat x home-a --profile sym", {"symmetric"}),
+        ("lab.wait x a b --path", {"direct", "relay"}),
+        ("lab.link", {"lab.link", "lab.links"}),
+    ],
+)
+def test_punchlab_completes_values_too(typed: str, completed: set[str]) -> None:
+    assert completed <= set(completions(typed.split(), BY_NAME))
+
+
+@pytest.mark.parametrize("typed", ["lab.stat", "", "lab.nat x home-a --pro", "lab.down nowhere"])
+def test_what_is_no_value_is_left_to_invoke(typed: str, state: Path) -> None:
+    assert completions(typed.split(), BY_NAME) == []
+
+
+@pytest.mark.needs_lab
+def test_names_of_a_running_lab_are_completed(up: Up) -> None:
+    lab = up(two_hosts())
+
+    assert completions(["lab.status"], BY_NAME) == [lab.name]
+    assert completions(["lab.cut", lab.name, "node"], BY_NAME) == ["node-a", "node-b"] * 2
+    assert completions(["lab.link", lab.name], BY_NAME) == [lab.name, "node-a", "node-b"]
 
 
 # --- bad input
