@@ -80,7 +80,7 @@ def test_without_a_terminal_there_are_lines_and_a_recording_plays(
 ) -> None:
     cast = tmp_path / "nat-pair.cast"
 
-    done = invoke(env, "lab.demo", "nat-pair", "--seconds", "4", "--record", str(cast))
+    done = invoke(env, "lab.demo", "nat-pair", "--seconds", "2.5", "--record", str(cast))
 
     assert (done.returncode, "\x1b" in done.stdout) == (0, False)
     assert "packets from node-a to node-b go through nyc\n" in done.stdout
@@ -94,11 +94,16 @@ def test_without_a_terminal_there_are_lines_and_a_recording_plays(
     assert any("direct via 203.0.113.20:41641" in text for _, _, text in pieces)
 
 
-def test_a_terminal_that_can_do_nothing_gets_lines(env: dict[str, str]) -> None:
-    with demo(env | {"TERM": "dumb"}, "nat-pair", "--seconds", "1") as terminal:
+def test_a_terminal_that_can_do_nothing_gets_lines_until_somebody_ends_it(
+    env: dict[str, str],
+) -> None:
+    with demo(env | {"TERM": "dumb"}, "public") as terminal:
+        terminal.until(lambda rows: any("the lab is up" in row for row in rows))
+        terminal.process.terminate()
         assert terminal.finish(within=60) == 0
         assert "\x1b" not in terminal.raw
-        assert "the lab is up" in terminal.raw
+        assert "public is down" in terminal.raw
+    assert running(env) == []
 
 
 @pytest.mark.parametrize(
