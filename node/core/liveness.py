@@ -11,6 +11,10 @@ That takes 0.85 s at 20 ms of latency; the mirrored data flows again after 0.6 s
 ping or a mirrored batch, not the path. When data is heard while the ping is out, the way to us is
 alive and perhaps a full queue delays the pong: then each step waits longer.
 
+Data by the relay, while this path is in use, says that the peer has lost faith in it: it does not hear
+us. Then our data is mirrored at once, until a pong proves that it does. So a path that dies one way
+flows again as soon as the first of the two ends has noticed.
+
 There are networks that let small strange packets pass and swallow WireGuard's. A WireGuard peer that
 gets data answers within 10 s, be it by a keepalive. So a path on which data goes out for 12 s and none
 comes back is *mute*: data is mirrored, and if then the relay brings data and the path still does not,
@@ -51,9 +55,10 @@ class Liveness:
         self._sent_at = now
         self._mute_since: float | None = None  # the first data sent after data was heard
         self._mirrored_mute_at: float | None = None
+        self._doubted = False  # by the peer, since the last pong
 
     def trusted(self, now: float) -> bool:
-        return self.answers(now) and not self.is_mute(now)
+        return self.answers(now) and not self.is_mute(now) and not self._doubted
 
     def answers(self, now: float) -> bool:
         return self.strikes == 0 and not self.expired(now)
@@ -102,6 +107,11 @@ class Liveness:
         self.strikes = 0
         self._ponged_at = self._heard_at = now
         self._asked_at = self._unheard_since = self._unproven_since = None
+        self._doubted = False
+
+    def doubted(self) -> None:
+        """The peer sends by the relay; whoever calls this sees to it that a ping is on its way."""
+        self._doubted = True
 
     def strike(self, now: float) -> None:
         """The answer did not come in time; whoever calls this pings again unless it is dead."""

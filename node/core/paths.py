@@ -191,9 +191,10 @@ class Paths:
             return []
         if live.surely_mute(now):
             return self._leave_the_mute(now)
-        if not live.asking and not live.recently_proven(now):
-            return [*self._ask(now), *self._run(now)]  # the peer gave up the path, perhaps rightly
-        return []
+        if live.recently_proven(now):
+            return []
+        live.doubted()  # the peer gave up the path, perhaps rightly
+        return [] if live.asking else [*self._ask(now), *self._run(now)]
 
     def endpoint_failed(self, endpoint: Endpoint, now: float) -> list[Output]:
         """The system refused to send there."""

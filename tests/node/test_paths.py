@@ -379,8 +379,12 @@ def test_data_heard_while_pongs_are_late_buys_time() -> None:
 
 def test_data_by_the_relay_makes_us_ask_whether_our_path_is_alive() -> None:
     paths = direct_paths()
-    assert pinged(paths.data_received(None, 13.0)) == [BOB]
+    [asked] = pings(paths.data_received(None, 13.0))
+    assert asked.to == BOB
     assert paths.data_received(None, 13.01) == []
+    assert paths.data_sent(13.01)[0] == Route(BOB, relay=True)  # until it is sure
+    paths.receive_pong(asked.txid, 13.02)
+    assert paths.data_sent(13.03)[0] == Route(BOB, relay=False)
 
 
 def test_a_path_where_sending_fails_is_left_at_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.core.paths import Direct
-from tests.node.two_ends import Nat, Pair
+from tests.node.two_ends import End, Nat, Pair
 
 # --- finding ---
 
@@ -111,6 +111,28 @@ def test_a_path_that_dies_one_way_is_left_by_both_ends() -> None:
     assert pair.alice.kinds == pair.bob.kinds == ["relay", "direct", "relay"]
     gap = longest_silence([t for t, _ in pair.bob.received if t > at - 0.1])
     assert gap < 1.0
+
+
+@pytest.mark.parametrize("cut", ["alice", "bob"])
+@pytest.mark.parametrize("phase", [0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9])  # of a ping a second
+def test_one_end_that_notices_is_enough_for_both(cut: str, phase: float) -> None:
+    pair = Pair()
+    pair.send_every(0.02, 10.0 + phase, ends=(pair.alice, pair.bob))
+    pair.cut = {cut}
+    at = pair.now
+    pair.send_every(0.02, 4.0, ends=(pair.alice, pair.bob))
+    for end in (pair.alice, pair.bob):
+        assert longest_silence([t for t, _ in end.received if t > at - 0.1]) < 0.7
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9])
+def test_answers_that_are_lost_flow_again_as_soon_as_questions_that_are(phase: float) -> None:
+    pair = Answering()
+    pair.send_every(0.02, 10.0 + phase, ends=(pair.alice,))
+    pair.cut = {"bob"}
+    at = pair.now
+    pair.send_every(0.02, 4.0, ends=(pair.alice,))
+    assert longest_silence([t for t, _ in pair.alice.received if t > at - 0.1]) < 0.7
 
 
 def test_a_one_way_stream_notices_too() -> None:
@@ -230,6 +252,15 @@ class Open(Nat):
 
     def lets_in(self, source: object, port: int, now: float) -> bool:
         return True
+
+
+class Answering(Pair):
+    """bob answers everything, by the way that he thinks best."""
+
+    def _note(self, end: End, number: int) -> None:
+        super()._note(end, number)
+        if end is self.bob:
+            self.send(end)
 
 
 def longest_silence(times: list[float]) -> float:
