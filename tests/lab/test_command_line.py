@@ -130,7 +130,7 @@ def test_names_of_a_running_lab_are_completed(up: Up) -> None:
     lab = up(two_hosts())
 
     assert completions(["lab.status"], BY_NAME) == [lab.name]
-    assert completions(["lab.cut", lab.name, "node"], BY_NAME) == ["node-a", "node-b"] * 2
+    assert completions(["lab.cut", lab.name, "node"], BY_NAME) == ["middle", "node-a", "node-b"] * 2
     assert completions(["lab.link", lab.name], BY_NAME) == [lab.name, "node-a", "node-b"]
 
 
