@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lab.pytest_plugin import StartLab
 
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.scenario(98)
 def test_routers_that_are_what_they_are_called(lab: StartLab) -> None:
     net = lab("easy-hard")
 
@@ -25,6 +28,7 @@ def test_routers_that_are_what_they_are_called(lab: StartLab) -> None:
     assert [one["disagreements"] for one in told.values()] == [[], []]
 
 
+@pytest.mark.scenario(98)
 def test_a_router_that_is_not_what_it_is_called(lab: StartLab) -> None:
     net = lab("easy-hard")
     hard = net.run("home-b", "iptables-save").stdout

@@ -74,6 +74,7 @@ BEHAVIOURS = {
 }
 
 
+@pytest.mark.scenario(99)
 @pytest.mark.parametrize(("kind", "declared"), BEHAVIOURS.items())
 def test_a_router_does_with_ipv6_what_its_word_says(up: Up, kind: str, declared: Behaviour) -> None:
     with sockets(up, ONE_ROUTER.format(kind=kind, a=A, b=B)) as (_, stage):

@@ -71,6 +71,7 @@ def mesh(authority: Authority, tmp_path: Path) -> Iterator[tuple[RunningRelay, R
         relay.stop()
 
 
+@pytest.mark.scenario(100)
 @pytest.mark.scenario(39)
 def test_a_packet_crosses_two_relays_once_and_so_does_the_news_that_its_sender_left(
     mesh: tuple[RunningRelay, RunningRelay], authority: Authority, loop: Loop
