@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from lab.pytest_plugin import evidence, needs, run_page, scenarios
+from lab.pytest_plugin import capturing, evidence, needs, run_page, scenarios
 from lab.pytest_plugin.net import Echoes, Net, Node, NoReply, Stream
 from lab.pytest_plugin.pause import OPTION as KEEP
 from lab.pytest_plugin.pause import pause
-from lab.pytest_plugin.starting import StartLab, lab, labs_of, module_lab
+from lab.pytest_plugin.starting import StartLab, lab, labs_of, module_lab, starters_of
 
 __all__ = ["Echoes", "Net", "NoReply", "Node", "StartLab", "Stream", "lab", "module_lab"]
 
@@ -43,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         KEEP,
         action="store_true",
         help="when a test fails, wait with its labs up, and say how to look inside",
+    )
+    group.addoption(
+        capturing.OPTION,
+        action="store_true",
+        help="of a test that fails, keep the last packets of its labs too, as a pcapng",
     )
     group.addoption(
         needs.OPTION,
@@ -87,13 +92,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.when == "call" and item.config.getoption(run_page.OPTION):
         run_page.look(report, labs_of(item), time.monotonic() - call.duration)
-    if report.when != "teardown" and report.failed and (labs := labs_of(item)):
-        folder = evidence.folder_of(item)
-        for each in labs:
+    if report.when != "teardown" and report.failed and labs_of(item):
+        _keep(item, report)
+    return report
+
+
+def _keep(item: pytest.Item, report: pytest.TestReport) -> None:
+    folder = evidence.folder_of(item)
+    for starter in starters_of(item):
+        for each in starter.labs:
+            if not each.folder.exists():  # the test took it down
+                continue
             evidence.keep(each, folder / each.name)
             report.sections += list(evidence.sections(each))
-        report.sections.append(("labs of this test", f"kept in {folder}"))
-    return report
+            if problem := starter.captures.keep(each, folder / each.name):
+                report.sections.append((f"{each.name}: no capture", problem))
+    report.sections.append(("labs of this test", f"kept in {folder}"))
 
 
 def pytest_exception_interact(

@@ -1,6 +1,7 @@
 """What is kept of a lab whose test failed: files in a folder, and the essence in the report.
 
 <folder>/<test>/<lab>/   drawing.txt  plan.json  status.json  events.jsonl  rules/<router>  logs/<host>.log
+                         packets.pcapng, with --lab-capture
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import pytest
 
 from lab.client import Lab
 from lab.model.topology import load
+from lab.pytest_plugin.capturing import OPTION, Captures
 from lab.pytest_plugin.net import Net
 
 _numbers = itertools.count()
@@ -22,8 +23,9 @@ _numbers = itertools.count()
 class StartLab:
     """`lab("nat-pair", nat={"home-a": "symmetric"})`: up, with a name of its own, down at the test's end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, captures: Captures) -> None:
         self.folder = folder  # where a relative path to a topology begins: beside the test
+        self.captures = captures
         self.labs: list[Lab] = []
 
     def __call__(
@@ -41,8 +43,11 @@ class StartLab:
         overrides = {key: toml(value) for key, value in (set or {}).items()}
         overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
         wanted = load(self._found(topology), overrides, add)
-        lab = Lab.up(wanted, unused_name(), captured=captured)
+        is_ours = self.captures.wanted and not captured  # else the test has it
+        lab = Lab.up(wanted, unused_name(), captured=captured or is_ours)
         self.labs.append(lab)
+        if is_ours:
+            self.captures.begin(lab)
         return Net(lab)
 
     def _found(self, topology: str) -> str:
@@ -61,17 +66,25 @@ def toml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def starters_of(item: pytest.Item) -> list[StartLab]:
+    given = getattr(item, "funcargs", {}).values()
+    return [one for one in given if isinstance(one, StartLab)]
+
+
 def labs_of(item: pytest.Item) -> list[Lab]:
     """Those of a test that are not down by now."""
-    given = getattr(item, "funcargs", {}).values()
-    started = [lab for one in given if isinstance(one, StartLab) for lab in one.labs]
+    started = [lab for one in starters_of(item) for lab in one.labs]
     return [lab for lab in started if lab.folder.exists()]
 
 
 def _start(request: pytest.FixtureRequest) -> Iterator[StartLab]:
     with contextlib.ExitStack() as at_the_end:
-        starter = StartLab(request.path.parent)
+        folder: Path | None = None
+        if request.config.getoption(OPTION):
+            folder = request.getfixturevalue("tmp_path_factory").mktemp("lab-capture")
+        starter = StartLab(request.path.parent, Captures(folder))
         at_the_end.callback(lambda: [at_the_end.callback(each.down) for each in starter.labs])
+        at_the_end.callback(starter.captures.discard)
         yield starter
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -20,6 +21,16 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 WITHOUT_TUN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net; exec "$@"', "sh")
 HEAD = "import pytest\nfrom lab.pytest_plugin import NoReply\n"
 FAILS = "def test_it(lab):\n    net = lab('small.toml')\n    assert net.events() == []\n"
+FAILS_TWICE = """
+@pytest.fixture(scope="module")
+def net(module_lab):
+    return module_lab("small.toml")
+
+@pytest.mark.parametrize("words", ["the first test's", "the second test's"])
+def test_it(net, module_lab, words):
+    net.run("alice", "ping", "-c1", "-p", words.encode()[:16].hex(), "bob")
+    assert False
+"""
 SMALL = '''\
 # alice -- home -- internet -- bob
 [router.home]
@@ -106,6 +117,26 @@ def test_a_test_that_passes_keeps_nothing(run: Run, project: Path) -> None:
     done = run("def test_it(lab):\n    lab('small.toml')\n", "--lab-evidence", "kept")
 
     assert (done.returncode, (project / "kept").exists()) == (0, False)
+
+
+def test_a_failure_keeps_its_packets_if_they_were_captured(run: Run, project: Path) -> None:
+    done = run(FAILS_TWICE, "--lab-capture", "--lab-evidence", "kept")
+
+    assert "2 failed" in done.stdout
+    first, second = sorted((project / "kept").glob("*/*/packets.pcapng"))
+    assert b"the first test's"[:16] in first.read_bytes()
+    assert b'"event": "greeted"' in first.read_bytes()  # it began before the daemons
+    assert b"the second test's"[:16] in second.read_bytes()
+    assert b"the first test's"[:16] not in second.read_bytes()
+
+
+def test_a_test_that_passes_keeps_no_packets_and_leaves_no_process(run: Run, project: Path) -> None:
+    text = "def test_it(lab):\n    assert lab('small.toml').run('bob', 'ping', '-c1', 'alice')\n"
+    done = run(text, "--lab-capture", "--lab-evidence", "kept", "--basetemp", "temporary")
+
+    assert (done.returncode, (project / "kept").exists()) == (0, False)
+    assert list((project / "temporary").rglob("*.pcapng")) == []
+    assert processes_about(project) == []
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]])
@@ -264,6 +295,15 @@ def test_where_no_lab_can_be_its_tests_are_skipped_with_the_reason(
 
     assert outcome in done.stdout, done.stdout + done.stderr
     assert "this machine cannot run a lab: TUN device: " in done.stdout
+
+
+def processes_about(folder: Path) -> list[bytes]:
+    """Command lines of processes that have to do with it."""
+    commands = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            commands.append(file.read_bytes())
+    return [each for each in commands if bytes(folder) in each]
 
 
 def pytest_argv(*words: str) -> list[str]:
