@@ -26,6 +26,16 @@ ISB_RECEIVED, ISB_DROPPED = 4, 5
 
 Option = tuple[int, bytes]
 
+_PACKET = struct.Struct(
+    "=IIIIIII"
+)  # a packet's block up to its data: all of it in one step, they are many
+_LENGTH = struct.Struct("=I")
+_PADDING = (b"", bytes(3), bytes(2), bytes(1))  # by the length modulo four
+_DIRECTIONS = (  # epb_flags alone, and the end of options
+    b"",
+    *(struct.pack("=HHII", EPB_FLAGS, 4, direction, 0) for direction in (INBOUND, OUTBOUND)),
+)
+
 
 def section(comment: str, application: str = "punchlab") -> bytes:
     fixed = struct.pack("=IHHq", MAGIC, 1, 0, -1)
@@ -47,13 +57,14 @@ def packet(
     interface: int, at: int, data: bytes, length: int, direction: int = 0, comment: str = ""
 ) -> bytes:
     """`at`: nanoseconds; `length`: bytes that it had before it was cut to `data`."""
-    options = [(EPB_FLAGS, struct.pack("=I", direction))] if direction else []
+    kept = len(data)
+    options = b"" if comment else _DIRECTIONS[direction]
     if comment:
-        options.append(_text(COMMENT, comment))
-    fixed = struct.pack(
-        "=IIIII", interface, at >> 32, at & 0xFFFF_FFFF, len(data), length
-    ) + _padded(data)
-    return _block(PACKET, fixed, options)
+        flags = [(EPB_FLAGS, struct.pack("=I", direction))] if direction else []
+        options = b"".join(_encoded([*flags, _text(COMMENT, comment)]))
+    size = _PACKET.size + kept + -kept % 4 + len(options) + 4
+    head = _PACKET.pack(PACKET, size, interface, at >> 32, at & 0xFFFF_FFFF, kept, length)
+    return b"".join((head, data, _PADDING[kept % 4], options, _LENGTH.pack(size)))
 
 
 def secrets(kind: int, text: bytes) -> bytes:

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2s
+from typing import NamedTuple
 
 from lab.capture.superpackets import checksum
 
@@ -60,14 +61,13 @@ class Session:
     response: Logged
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(NamedTuple):
     """What a data message was found in: addresses as they are in the packet."""
 
     source: bytes
     destination: bytes
     ports: tuple[int, int]
-    index: int  # the receiver's
+    receiver: int  # its index
 
 
 class Repeats:
@@ -93,23 +93,25 @@ class Repeats:
 
     def before(self, ip: bytes) -> tuple[bytes, bytes] | None:
         """Two IP packets that have to come before this one."""
-        found = data_message(ip)
-        if found is None or found.index not in self._sessions:
+        if _DATA not in ip[28:60]:  # quickly: most packets are something else
             return None
-        key = (found.index, found.destination, found.ports[1])
+        found = data_message(ip)
+        if found is None or found.receiver not in self._sessions:
+            return None
+        key = (found.receiver, found.destination, found.ports[1])
         if key in self._seen:
             return None
         self._seen.add(key)
-        return self._repeated(self._sessions[found.index], found)
+        return self._repeated(self._sessions[found.receiver], found)
 
     def _repeated(self, session: Session, seen: Datagram) -> tuple[bytes, bytes]:
         self._unused += 1
         there = (seen.source, seen.destination, seen.ports)
         back = (seen.destination, seen.source, seen.ports[::-1])
-        if seen.index == session.initiation.sender:
-            initiator, responder, there, back = seen.index, self._unused, back, there
+        if seen.receiver == session.initiation.sender:
+            initiator, responder, there, back = seen.receiver, self._unused, back, there
         else:
-            initiator, responder = self._unused, seen.index
+            initiator, responder = self._unused, seen.receiver
         return (
             ip_packet(*there, session.initiation.with_indices(initiator)),
             ip_packet(*back, session.response.with_indices(responder, initiator)),

@@ -16,7 +16,7 @@ import re
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SOL_PACKET = 263
 PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, PACKET_VNET_HDR = 5, 6, 10, 15
@@ -43,10 +43,9 @@ _STATISTICS = struct.Struct("III")
 _FOR_USER = 1  # TP_STATUS_USER
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):  # many are made; a dataclass would take three times as long
     at: int  # nanoseconds, CLOCK_MONOTONIC
-    index: int  # of the interface
+    interface: int  # its index
     is_outgoing: bool
     data: bytes
     length: int  # before it was cut

@@ -57,11 +57,11 @@ class Writer:
         self._sink.add(block)
 
     def frame(self, tap: Tap, frame: Frame) -> None:
-        interface = self.interface(tap, frame.index)
+        interface = self.interface(tap, frame.interface)
         if interface is None:
             return
         has_ethernet = interface.link_type == pcapng.ETHERNET
-        if superpackets.is_udp(frame.gso_type):
+        if frame.gso_type and superpackets.is_udp(frame.gso_type):
             for part in superpackets.datagrams(frame.data, frame.gso_size, has_ethernet):
                 self._packet(interface, frame, part, len(part))
         else:
