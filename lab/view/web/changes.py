@@ -12,7 +12,7 @@ from lab.errors import BadRequest
 from lab.view import terminal
 
 Words = Mapping[str, str]
-PINGS = 5
+PINGS = 3
 
 
 def _cut(lab: Lab, words: Words) -> str:

@@ -65,8 +65,9 @@ class Show:
                 await self._redraw()
             self._look()
             await asyncio.sleep(PACE)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._is_new.wait(), HOLD / 2)  # what has ended is seen too
+            with contextlib.suppress(TimeoutError):  # what has ended is seen too
+                async with asyncio.timeout(HOLD / 2):
+                    await self._is_new.wait()
             self._is_new.clear()
         self._look()
         self.viewers.send(event("over", "{}"))
