@@ -26,7 +26,7 @@ WINGS = ("node", "lab", "e2e", "interop", "web")
 
 @task(
     help={
-        "only": "node, lab, e2e or interop: one wing of the tests; scenario:38: those of one number",
+        "only": "node, lab, e2e, interop or web: one wing of the tests; scenario:38: those of one number",
         "keyword": "pytest's -k: only the tests whose names match",
         "workers": "test processes side by side, two a core as most of them wait; 0 runs them in this one",
         "report": "an HTML file: what passed, and how the paths went in each lab",

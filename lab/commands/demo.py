@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lab.commands.command import command, overrides
+from lab.commands.page import HOST, PORT, Page
 from lab.commands.staging import Stage, staged
 from lab.errors import BadRequest
 
@@ -37,6 +38,9 @@ RECORDED = (80, 24)  # columns and rows of a recording that nobody watches
         "record": "also write what the screen shows to F.cast, which `asciinema play` plays",
         "seconds": "end by itself after so many",
         "keep": "leave the lab up at the end",
+        "web": "as a page in the browser, instead of on the terminal",
+        "host": "where the page is served; any other than 127.0.0.1 opens it to others",
+        "port": "the page's port; 0 is any that is free",
     },
 )
 def demo(
@@ -49,6 +53,9 @@ def demo(
     record: str = "",
     seconds: float = 0.0,
     keep: bool = False,
+    web: bool = False,
+    host: str = HOST,
+    port: int = PORT,
 ) -> None:
     """Watch a path move from relay to direct, and break it.
 
@@ -59,9 +66,10 @@ def demo(
     """
     is_live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not plain
     with ExitStack() as stack:
+        page = Page(host, port) if web else None
         cast = _recording(stack, record, is_live, topology) if record else None
         stage = stack.enter_context(staged(topology, name, overrides(set), pair, keep))
-        _watch(stage, is_live, cast, seconds)
+        page.show(stage) if page else _watch(stage, is_live, cast, seconds)
 
 
 def _recording(stack: ExitStack, file: str, is_live: bool, title: str) -> Asciicast:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from lab.client import Lab
-from lab.errors import LabError
+from lab.errors import BadRequest, LabError
 from lab.view.web import changes
 from lab.view.web.app import app
 from lab.view.web.door import Door
@@ -26,6 +26,7 @@ from lab.view.web.sketch import Pair, sketch
 Put: TypeAlias = Callable[[Item | None], None]
 OpenFeed: TypeAlias = Callable[[Put], AbstractContextManager[object]]
 
+LARGEST_PORT = 65535
 PATIENCE = 1.0  # seconds for open connections at the end
 
 
@@ -50,6 +51,8 @@ class Entrance:
 
 def entrance(host: str, port: int) -> Entrance:
     """Listens; before anything is started, so that a port in use is told at once."""
+    if port > LARGEST_PORT:
+        raise BadRequest(f"{port} is no port", f"one has a number up to {LARGEST_PORT}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
