@@ -36,19 +36,24 @@ def marked() -> dict[int, list[tuple[Path, str]]]:
         text = file.read_text()
         if OUTSIDE in file.parts or "mark.scenario(" not in text:
             continue
-        for function in ast.parse(text).body:
+        module = ast.parse(text)
+        seen: list[int] = []
+        for function in module.body:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                for number in sorted(set(numbers(function))):
+                own = [number for each in function.decorator_list for number in numbers(each)]
+                seen += own
+                for number in sorted(set(own)):
                     found.setdefault(number, []).append((file, function.name))
+        if sorted(seen) != sorted(numbers(module)):
+            raise ValueError(f"{file}: a scenario's number stands where no test has it")
     return found
 
 
-def numbers(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
-    """Of its own marks, and of those that single parameters have."""
-    for decorator in function.decorator_list:
-        for node in ast.walk(decorator):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.scenario":
-                yield from (ast.literal_eval(argument) for argument in node.args)
+def numbers(tree: ast.AST) -> Iterator[int]:
+    """Of a test's own marks, and of those that single parameters have."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.scenario":
+            yield from (ast.literal_eval(argument) for argument in node.args)
 
 
 def cell(tests: list[tuple[Path, str]]) -> str:

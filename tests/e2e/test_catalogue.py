@@ -17,7 +17,7 @@ def test_the_list_has_the_tests_that_are_marked() -> None:
     assert catalogue.LIST.read_text() == catalogue.rewritten(catalogue.LIST.read_text()), (
         "python -m tests.e2e.catalogue writes it anew"
     )
-    assert [number for number, cell in told.items() if not cell.strip()] == []
+    assert [number for number, cell in told.items() if cell.strip() in ("", "-")] == []
     assert sorted(told) == list(told)
 
 
