@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from lab.commands.command import command, show
+from lab.commands.command import command, say, show
 
 
 @command(
@@ -16,10 +16,11 @@ from lab.commands.command import command, show
         "name": "the lab's name",
         "a": "a host",
         "b": "another one",
+        "measure": "measure the routers on the way too: some seconds, and packets of the prober's",
         "json": "one JSON document",
     },
 )
-def explain(c: Any, name: str, a: str, b: str, json: bool = False) -> None:
+def explain(c: Any, name: str, a: str, b: str, measure: bool = False, json: bool = False) -> None:
     """The path in use, the one to expect, and why.
 
     Example: invoke lab.explain hard-pair node-a node-b
@@ -31,5 +32,9 @@ def explain(c: Any, name: str, a: str, b: str, json: bool = False) -> None:
     from lab.judge.gather import gather
     from lab.view import explained
 
-    found = judge.explain(gather(client.Lab.attach(name), a, b))
+    def measuring(router: str) -> None:
+        say(f"measuring {router}")
+
+    lab = client.Lab.attach(name)
+    found = judge.explain(gather(lab, a, b, measuring if measure else None))
     show(asdict(found)) if json else print(explained.text(found))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lab.judge.passages import Passage, elsewhere, owner, towards
-from lab.judge.situation import Drop, Pinged, Situation
+from lab.judge.situation import NOT_OURS, Drop, Pinged, Situation
 from lab.model.cuts import seen
 from lab.model.explanation import Finding
 
@@ -79,7 +79,7 @@ def _left_as(now: Situation, end: str, flow: Passage) -> Iterator[str]:
 def _outward_drops(now: Situation, end: str) -> Iterator[str]:
     for router in now.way(end):
         for drop in now.drops.get(router.name, ()):
-            if drop.packets and _is_outward(drop):
+            if drop.packets and (_is_outward(drop) or not _is_ours(drop)):
                 yield _dropped(router.name, drop, drop.packets)
 
 
@@ -90,6 +90,11 @@ def _inward(now: Situation, router: str) -> list[Drop]:
 
 def _is_outward(drop: Drop) -> bool:
     return " -o " in drop.rule
+
+
+def _is_ours(drop: Drop) -> bool:
+    """Of a rule that somebody has put there by hand it is not known which way it works."""
+    return drop.words != NOT_OURS
 
 
 def _dropped(router: str, drop: Drop, sent: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lab.judge.behaviour import surprises
 from lab.judge.counted import answered, unanswered
 from lab.judge.expected import as_they_ask, expected_of
 from lab.judge.hops import hops
@@ -58,7 +59,7 @@ def _findings(now: Situation, path: PathNow, expected: Expected) -> Iterator[Fin
     if path.kind == "direct":
         yield from _why_direct(now, expected)
         return
-    found = list(obstacles(now))
+    found = [*obstacles(now), *surprises(now)]
     yield from (each for each in found if each.weight == "cause")
     if expected.path != "direct":
         yield Finding("cause", f"{now.a} {now.b}", expected.reason)

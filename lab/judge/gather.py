@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, replace
 from subprocess import DEVNULL, PIPE, TimeoutExpired
 
 from lab.ask import ask
 from lab.client import Lab
 from lab.errors import BadRequest
+from lab.judge.judged import Judged, judge
 from lab.judge.situation import DaemonNow, Drop, Flow, Json, PathNow, Pinged, Situation
 from lab.model.errors import nearest
 from lab.model.network import Topology
@@ -18,13 +19,18 @@ from lab.model.network import Topology
 PATIENCE = 5.0  # seconds for a daemon's answer
 
 
-def gather(lab: Lab, a: str, b: str) -> Situation:
-    """BadRequest if the two are not two hosts of this lab."""
+def gather(lab: Lab, a: str, b: str, measuring: Callable[[str], None] | None = None) -> Situation:
+    """BadRequest if the two are not two hosts of this lab.
+
+    `measuring`: the routers on the way are measured too, each told of first. That sends packets through them,
+    so it comes last, after all has been counted.
+    """
     topology = lab.topology()
     check_pair(topology, lab.name, a, b)
     status, events = lab.status(), list(lab.events())
-    counted = ask(lab.folder, "counted", routers=_routers(topology, a, b))["routers"]
-    return Situation(
+    routers = _routers(topology, a, b)
+    counted = ask(lab.folder, "counted", routers=routers)["routers"]
+    now = Situation(
         lab=lab.name,
         a=a,
         b=b,
@@ -40,6 +46,19 @@ def gather(lab: Lab, a: str, b: str) -> Situation:
         drops={router: [Drop(**one) for one in each["drops"]] for router, each in counted.items()},
         pings=dict(told_pings(lab, a, b)),
     )
+    return (
+        now if measuring is None else replace(now, measured=_measured(lab, now, routers, measuring))
+    )
+
+
+def _measured(
+    lab: Lab, now: Situation, routers: Iterable[str], measuring: Callable[[str], None]
+) -> dict[str, Judged]:
+    found = {}
+    for name in routers:
+        measuring(name)
+        found[name] = judge(lab, now.topology.router(name))
+    return found
 
 
 def check_pair(topology: Topology, lab: str, a: str, b: str) -> None:

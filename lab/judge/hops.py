@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judge.behaviour import in_words
 from lab.judge.situation import Situation
 from lab.judge.words import mapping_in_words
 from lab.model.explanation import Hop
@@ -39,5 +40,6 @@ def _router(now: Situation, router: Router) -> Hop:
     words += [f"maps ports on request: {', '.join(router.port_mapping)}"] * bool(
         router.port_mapping
     )
+    words += in_words(now, router)
     addresses = tuple(each for each in wan if not each.startswith("fe80:"))
     return Hop(router.name, "router", addresses, tuple(words))

@@ -94,9 +94,15 @@ def _changes(topology: Topology, name: str, lab: str) -> Iterator[_Change]:
     if not router.port_mapping and router.nat.mapping not in ("none", "one-to-one"):
         after = replace(router, port_mapping=ASKED_FOR)
         asked = ", ".join(f'"{each}"' for each in ASKED_FOR)
-        command = f"lab.up {topology.name} --set router.{name}.port_mapping='[{asked}]'"
+        command = f"lab.up {_found_as(topology)} --name {lab}-mapped"
+        command += f" --set router.{name}.port_mapping='[{asked}]'"
         sentence = f"{name} maps a port on request (UPnP, NAT-PMP or PCP)"
         yield _Change(name, "port_mapping", sentence, after, command)
+
+
+def _found_as(topology: Topology) -> str:
+    is_shipped = topology.file == f"topologies/{topology.name}.toml"
+    return topology.name if is_shipped else topology.file
 
 
 def _other_words(name: str, nat: Nat) -> Iterator[tuple[str, Any, str]]:

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.judge.judged import Judged
 from lab.model.network import Router, Topology
 from lab.model.plan import Plan, Wire
 
 Json = Mapping[str, Any]
 NODE = "node"
 PLAIN_WIREGUARD = "wireguard-go"
+NOT_OURS = "by a rule that is not the lab's"  # the words of a rule that has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Situation:
     flows: Mapping[str, Sequence[Flow]] = field(default_factory=dict)  # by router
     drops: Mapping[str, Sequence[Drop]] = field(default_factory=dict)  # by router
     pings: Mapping[str, Sequence[Pinged]] = field(default_factory=dict)  # by the end that told
+    measured: Mapping[str, Judged] = field(default_factory=dict)  # by router, on request
 
     @property
     def ends(self) -> tuple[str, str]:

@@ -80,4 +80,5 @@ def _help(found: Explanation) -> Iterator[str]:
 def _remedy(remedy: Remedy) -> Iterator[str]:
     yield f"  - {remedy.sentence}"
     if remedy.command:
-        yield f"      {program()} {remedy.command}"
+        commands = (f"{program()} {each}" for each in remedy.command.split(" && "))
+        yield f"      {' && '.join(commands)}"

@@ -1,7 +1,7 @@
 """What a router's rules have dropped: each such rule counts, and says in its comment what it drops.
 
-Read by the tools that loaded the rules, from what they print for people; a rule that says nothing is not
-ours.
+Read by the tools that loaded the rules, from what they print for people; a rule that says nothing is
+somebody else's, and told as such.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from lab.world.rules import has_legacy
 Drop = dict[str, Any]
 
 _XTABLES = re.compile(
-    r'^\[(\d+):\d+\] (-A .*?) -m comment --comment "([^"]+)" (-j (?:DROP|REJECT).*)$', re.MULTILINE
+    r'^\[(\d+):\d+\] (-A .*?)(?: -m comment --comment "([^"]+)")? (-j (?:DROP|REJECT).*)$',
+    re.MULTILINE,
 )
 _CHAIN = re.compile(r"\s*chain (\S+) {")
-_NFT = re.compile(r'\s*(.*?) ?counter packets (\d+) bytes \d+ drop comment "([^"]+)"')
+_NFT = re.compile(r'\s*(.*?) ?counter packets (\d+) bytes \d+ drop(?: comment "([^"]+)")?')
+NOT_OURS = "by a rule that is not the lab's"
 
 
 def readers(rulesets: Sequence[Ruleset]) -> list[list[str]]:
@@ -41,7 +43,8 @@ def drops(commands: Sequence[Sequence[str]]) -> list[Drop]:
 
 def from_xtables(text: str) -> Iterator[Drop]:
     for packets, match, words, target in _XTABLES.findall(text):
-        yield {"words": words, "packets": int(packets), "rule": f"iptables: {match} {target}"}
+        rule = f"iptables: {match} {target}"
+        yield {"words": words or NOT_OURS, "packets": int(packets), "rule": rule}
 
 
 def from_nft(text: str) -> Iterator[Drop]:
@@ -52,7 +55,7 @@ def from_nft(text: str) -> Iterator[Drop]:
         elif found := _NFT.match(line):
             match, packets, words = found.groups()
             rule = f"nftables: chain {chain}: {match} drop".replace(":  ", ": ")
-            yield {"words": words, "packets": int(packets), "rule": rule}
+            yield {"words": words or NOT_OURS, "packets": int(packets), "rule": rule}
 
 
 def _reader(backend: str) -> list[str] | None:

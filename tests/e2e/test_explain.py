@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,25 @@ def test_who_blocks_udp_is_found_by_the_rule_that_lets_nothing_out(lab: StartLab
     assert [each.sentence for each in found.remedies] == ["office lets UDP out"]
 
 
+def test_a_router_that_is_not_what_it_is_called_is_found_out(lab: StartLab) -> None:
+    net = lab("nat-pair")
+    masquerade = "iptables -t nat -{} POSTROUTING -o wan0 -j MASQUERADE {}"
+    by_hand = [masquerade.format("D", ""), masquerade.format("A", "--random-fully")]
+    assert net.run("home-a", "sh", "-ec", "; ".join(by_hand)).returncode == 0
+    look_for_a_direct_path(net)
+
+    found, measured = explained(net), explained(net, measuring=lambda _: None)
+
+    assert (found.expected.path, found.path.kind, found.agrees) == ("direct", "relay", False)
+    [seen] = causes(found)
+    assert seen.startswith("home-a is called endpoint-independent, and yet 192.168.1.10:41641 has ")
+    assert causes(measured) == ["home-a is not what it is called"]
+    [cause] = [each for each in measured.findings if each.weight == "cause"]
+    assert cause.evidence[0] == (
+        "mapping: declared endpoint-independent, measured address-and-port-dependent"
+    )
+
+
 def test_one_easy_nat_is_enough_and_the_hard_one_is_not_blamed(lab: StartLab) -> None:
     net = lab("easy-hard")
     direct(net)
@@ -175,8 +195,10 @@ def test_of_somebody_elses_puncher_too(lab: StartLab) -> None:
 # --- helpers
 
 
-def explained(net: Net, a: str = A, b: str = B) -> Explanation:
-    return explain(gather(net.lab, a, b))
+def explained(
+    net: Net, a: str = A, b: str = B, measuring: Callable[[str], None] | None = None
+) -> Explanation:
+    return explain(gather(net.lab, a, b, measuring))
 
 
 def causes(found: Explanation) -> list[str]:

@@ -42,6 +42,8 @@ def invoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
         (["lab.move", "nat-pair", "node-a", "home-x"], 'there is no router "home-x"'),
         (["lab.daemon", "nat-pair", "node-a"], "say one of --stop, --start"),
         (["lab.daemon", "nat-pair", "home-a", "--stop"], "home-a runs no daemon"),
+        (["lab.explain", "nat-pair", "node-a", "nyc"], "a path is between two hosts"),
+        (["lab.explain", "nat-pair", "node-a", "node-c"], "nat-pair has no host node-c"),
     ],
 )
 def test_bad_input_is_told_in_a_line_or_two(
@@ -52,6 +54,21 @@ def test_bad_input_is_told_in_a_line_or_two(
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert len(done.stderr.splitlines()) <= 3
+
+
+def test_an_explanation_is_text_for_people_and_one_document_for_programs(
+    invoke: Callable[..., Result],
+) -> None:
+    invoke("lab.ping", "nat-pair", "node-a", "node-b", "--until-direct")
+
+    told = invoke("lab.explain", "nat-pair", "node-a", "node-b")
+    document = json.loads(invoke("lab.explain", "nat-pair", "node-a", "node-b", "--json").stdout)
+
+    assert told.stdout.startswith("node-a -> node-b: direct via 203.0.113.20:41641, for ")
+    assert (document["path"]["kind"], document["agrees"]) == ("direct", True)
+    assert [each["machine"] for each in document["hops"]] == [
+        *("node-a", "home-a", "internet", "home-b", "node-b")
+    ]
 
 
 def test_each_change_says_what_it_did(invoke: Callable[..., Result]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lab.judge.behaviour import shown, surprises
 from lab.judge.counted import answered, unanswered
+from lab.judge.hops import hops
+from lab.judge.judged import Judged
+from lab.judge.measured import Disagreement, Measured
 from lab.judge.passages import Passage, address_of, passages, towards
-from lab.judge.situation import Drop, Flow, Pinged, Situation
+from lab.judge.situation import NOT_OURS, Drop, Flow, Pinged, Situation
 from lab.model.layout import plan_of
 from lab.model.topology import load
 
@@ -121,6 +125,57 @@ def test_what_never_left_was_dropped_on_the_way_out() -> None:
     assert found.evidence == (
         "office: 5 packets dropped, only TCP 443 goes out (iptables: -A FORWARD -o wan0 -j REJECT)",
     )
+
+
+def test_a_rule_that_somebody_added_by_hand_is_told_on_either_side() -> None:
+    by_hand = Drop(NOT_OURS, 4, "iptables: -A FORWARD -p udp -j DROP")
+    now = replace(
+        situation("nat-pair"),
+        pings={A: [Pinged("203.0.113.20:41641", 4, 0, 0, 1.0)]},
+        drops={"home-a": [by_hand], "home-b": [replace(by_hand, packets=0)]},
+    )
+
+    [found] = unanswered(now)
+    assert found.evidence == (
+        "home-a: 4 packets dropped, by a rule that is not the lab's "
+        "(iptables: -A FORWARD -p udp -j DROP)",
+    )
+
+
+def test_one_endpoint_for_two_destinations_is_what_a_cone_shows() -> None:
+    def seen(outside: str) -> Situation:
+        first = udp("192.168.1.10:1", "203.0.113.20:5", "203.0.113.10:1")
+        other = udp("192.168.1.10:1", "198.51.100.10:3478", outside)
+        return replace(situation("nat-pair"), flows={"home-a": [first, other]})
+
+    [one] = shown(seen("203.0.113.10:1"), "home-a")
+    assert str(one) == "192.168.1.10:1 has 1 endpoint for 2 destinations"
+    assert list(surprises(seen("203.0.113.10:1"))) == []
+    [surprise] = surprises(seen("203.0.113.10:2"))
+    assert surprise.weight == "cause"
+    assert surprise.sentence == (
+        "home-a is called endpoint-independent, and yet 192.168.1.10:1 has 2 endpoints for 2 destinations"
+    )
+
+
+def test_what_was_measured_stands_beside_the_words() -> None:
+    wrong = Disagreement("filtering", "endpoint-independent", "address-dependent")
+    as_called = Judged("home-a", "port-restricted-cone", Measured(udp=True))
+    now = replace(
+        situation("nat-pair"),
+        measured={
+            "home-a": as_called,
+            "home-b": replace(as_called, router="home-b", disagreements=(wrong,)),
+        },
+    )
+
+    words = {each.machine: each.words[-1] for each in hops(now) if each.words}
+    assert words["home-a"] == "measured: it is what it is called"
+    assert words["home-b"] == (
+        "measured, and NOT AS CALLED: filtering: declared endpoint-independent, "
+        "measured address-dependent"
+    )
+    assert [each.sentence for each in surprises(now)] == ["home-b is not what it is called"]
 
 
 def test_endpoints_lose_their_ports_in_both_families() -> None:

@@ -24,6 +24,7 @@ table ip punchlab {
 		iifname "wan0" ct state established,related accept
 		iifname "wan0" counter packets 3 bytes 300 drop comment "nobody inside asked for it"
 		drop
+		udp dport 53 counter packets 2 bytes 80 drop
 	}
 }
 table ip6 punchlab6 {
@@ -34,12 +35,17 @@ table ip6 punchlab6 {
 """
 
 
-def test_iptables_rules_that_say_what_they_drop_are_counted() -> None:
+def test_iptables_rules_are_counted_with_what_they_say_they_drop() -> None:
     assert list(from_xtables(IPTABLES)) == [
         {
             "words": "nobody inside asked for it",
             "packets": 7,
             "rule": "iptables: -A INPUT -i wan0 -j DROP",
+        },
+        {
+            "words": "by a rule that is not the lab's",
+            "packets": 1,
+            "rule": "iptables: -A INPUT -j DROP",
         },
         {
             "words": "only TCP 443 goes out",
@@ -52,5 +58,6 @@ def test_iptables_rules_that_say_what_they_drop_are_counted() -> None:
 def test_nftables_rules_are_named_by_their_chains() -> None:
     assert [(each["rule"], each["packets"]) for each in from_nft(NFT)] == [
         ('nftables: chain input: iifname "wan0" drop', 3),
+        ("nftables: chain input: udp dport 53 drop", 2),
         ("nftables: chain forward: drop", 0),
     ]

@@ -93,7 +93,8 @@ def done(topology: Topology, command: str) -> Topology:
     words = shlex.split(command)
     if words[0] == "lab.nat":
         return with_nat(topology, words[2], words[4])
-    key, _, value = words[3].partition("=")
+    assert words[:4] == ["lab.up", topology.name, "--name", "mine-mapped"]
+    key, _, value = words[5].partition("=")
     assert re.fullmatch(r"router\.home-[ab]\.port_mapping", key)
     assert topology.source is not None
     return load(topology.name, {**topology.source.overrides, key: value})
