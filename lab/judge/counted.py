@@ -35,11 +35,14 @@ def unanswered(now: Situation) -> Iterator[Finding]:
 
 
 def _pinged(end: str, ping: Pinged, there: Mapping[str, str]) -> str:
-    last = f", the last one {ping.last:.0f} s ago" if ping.last is not None else ""
     to = f"{ping.endpoint} ({owner(there, ping.endpoint)})"
     came = f"; {ping.received} came from there" if ping.received else ""
-    pongs = _times(ping.pongs, "pong")
-    return f"{end} has sent {_times(ping.sent, 'ping')} to {to}{last}: {pongs}{came}"
+    pongs = _times(ping.pongs, "pong") + _last(ping.last_pong)
+    return f"{end} has sent {_times(ping.sent, 'ping')} to {to}{_last(ping.last)}: {pongs}{came}"
+
+
+def _last(age: float | None) -> str:
+    return "" if age is None else f", the last one {age:.0f} s ago"
 
 
 def _sent(end: str, flow: Passage, there: Mapping[str, str]) -> str:
@@ -49,7 +52,15 @@ def _sent(end: str, flow: Passage, there: Mapping[str, str]) -> str:
 
 
 def _nothing(now: Situation, end: str) -> Iterator[Finding]:
-    """Whatever it tried has not left."""
+    """Whatever it tried has not left, or it knows of nowhere to send to."""
+    told = now.endpoints.get(now.other(end), ())
+    there = seen(now.plan, now.other(end), by=end)
+    if told and not any(owner(there, each) for each in told):
+        sentence = (
+            f"{now.other(end)} advertises no endpoint that {end} can reach: {', '.join(told)}"
+        )
+        yield Finding("evidence", end, sentence)
+        return
     evidence = tuple(_outward_drops(now, end))
     is_counted = any(router.name in now.flows for router in now.way(end))
     if evidence or (is_counted and now.endpoints.get(now.other(end))):

@@ -19,6 +19,7 @@ from lab.judge.passages import towards
 from lab.judge.remedies import remedies
 from lab.judge.situation import PLAIN_WIREGUARD, PathNow, Situation
 from lab.model.explanation import Expected, Explanation, Finding, PathTold, Remedy
+from lab.model.verdict import expect
 
 
 def explain(now: Situation) -> Explanation:
@@ -62,11 +63,22 @@ def _findings(now: Situation, path: PathNow, expected: Expected) -> Iterator[Fin
     found = [*obstacles(now), *surprises(now)]
     yield from (each for each in found if each.weight == "cause")
     if expected.path != "direct":
-        yield Finding("cause", f"{now.a} {now.b}", expected.reason)
+        yield from _as_expected(now, expected)
     yield from unanswered(now)
     yield from (each for each in found if each.weight != "cause")
     if expected.path == "direct" and not any(each.weight == "cause" for each in found):
         yield from _not_yet(now, path)
+
+
+def _as_expected(now: Situation, expected: Expected) -> Iterator[Finding]:
+    pair = f"{now.a} {now.b}"
+    if expected.path != "peer-relay":
+        yield Finding("cause", pair, expected.reason)
+        return
+    alone = tuple(replace(host, peer_relay=False) for host in now.topology.hosts)
+    by_themselves = expect(replace(now.topology, hosts=alone), now.a, now.b)
+    yield Finding("cause", pair, by_themselves.reason)
+    yield Finding("note", pair, expected.reason)
 
 
 def _why_direct(now: Situation, expected: Expected) -> Iterator[Finding]:

@@ -103,8 +103,8 @@ def told_pings(lab: Lab, a: str, b: str) -> Iterator[tuple[str, list[Pinged]]]:
 
 
 def _pinged(told: Json) -> Pinged:
-    words = ("endpoint", "pings_sent", "pongs", "pings_received", "last_ping_age")
-    return Pinged(*(told[word] for word in words))
+    counts = (told[word] for word in ("endpoint", "pings_sent", "pongs", "pings_received"))
+    return Pinged(*counts, told.get("last_ping_age"), told.get("last_pong_age"))
 
 
 def _path(paths: Iterable[Json], events: Iterable[Json], one: str, other: str) -> PathNow:

@@ -66,6 +66,7 @@ class Pinged:
     pongs: int
     received: int
     last: float | None = None  # seconds ago
+    last_pong: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,28 @@ def test_what_was_measured_stands_beside_the_words() -> None:
     assert [each.sentence for each in surprises(now)] == ["home-b is not what it is called"]
 
 
+def test_who_advertises_only_its_lan_cannot_be_pinged() -> None:
+    now = replace(
+        situation("udp-blocked"),
+        endpoints={A: ["192.168.1.10:41641"]},
+        flows={"home-b": [], "office": []},
+    )
+
+    assert [each.sentence for each in unanswered(now)] == [
+        "node-a advertises no endpoint that node-b can reach: 192.168.1.10:41641"
+    ]
+
+
+def test_the_age_of_the_last_pong_tells_that_it_once_was_direct() -> None:
+    pings = {A: [Pinged("203.0.113.20:41641", 9, 3, 1, 2.0, 30.0)]}
+
+    [found] = unanswered(replace(situation("nat-pair"), pings=pings))
+    assert found.sentence == (
+        "node-a has sent 9 pings to 203.0.113.20:41641 (home-b), the last one 2 s ago: "
+        "3 pongs, the last one 30 s ago; 1 came from there"
+    )
+
+
 def test_endpoints_lose_their_ports_in_both_families() -> None:
     assert address_of("203.0.113.10:41641") == "203.0.113.10"
     assert address_of("[2001:db8::1]:41641") == "2001:db8::1"

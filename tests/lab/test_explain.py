@@ -34,6 +34,20 @@ def test_two_symmetric_nats_are_both_named() -> None:
     assert [each.machine for each in found.hops] == [A, "home-a", "internet", "home-b", B]
 
 
+def test_who_meets_by_a_peer_relay_is_told_why_not_without_it() -> None:
+    found = explain(situation("peer-relay", PathNow("peer-relay", "192.0.2.10:41641:vni:1")))
+
+    assert (found.expected.rule, found.agrees) == ("P1", True)
+    assert [(each.weight, each.sentence) for each in found.findings] == [
+        (
+            "cause",
+            "home-a and home-b both map anew for each other's endpoint, "
+            "so no ping comes from where it is awaited",
+        ),
+        ("note", "node-c relays for node-a and node-b"),
+    ]
+
+
 def test_a_direct_path_blames_nobody() -> None:
     found = explain(situation("nat-pair", DIRECT))
 

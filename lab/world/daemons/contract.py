@@ -84,6 +84,6 @@ class Daemon(ABC):
         """How to ask this daemon what it knows of its peers; None: it cannot be asked.
 
         It prints {"peers": [{"name", "candidates": [{"endpoint", "pings_sent", "pongs", "pings_received",
-        "last_ping_age": seconds}]}]} as JSON, and whatever else it likes.
+        "last_ping_age": seconds, "last_pong_age"}]}]} as JSON, and whatever else it likes.
         """
         return None
