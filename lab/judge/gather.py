@@ -103,8 +103,14 @@ def told_pings(lab: Lab, a: str, b: str) -> Iterator[tuple[str, list[Pinged]]]:
 
 
 def _pinged(told: Json) -> Pinged:
-    counts = (told[word] for word in ("endpoint", "pings_sent", "pongs", "pings_received"))
-    return Pinged(*counts, told.get("last_ping_age"), told.get("last_pong_age"))
+    return Pinged(
+        endpoint=told["endpoint"],
+        sent=told["pings_sent"],
+        pongs=told["pongs"],
+        received=told["pings_received"],
+        last=told.get("last_ping_age"),
+        last_pong=told.get("last_pong_age"),
+    )
 
 
 def _path(paths: Iterable[Json], events: Iterable[Json], one: str, other: str) -> PathNow:
