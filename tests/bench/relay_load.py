@@ -30,6 +30,7 @@ from node.core.relay_client import RelayClient
 from node.core.relay_events import RelayUp, SendBytes
 from node.keys import NodePrivate
 from node.wire import derp
+from tests.bench.inside import come_first
 
 HOST = "127.0.0.1"
 PACKET = 1420  # bytes: what WireGuard makes of a full packet
@@ -215,6 +216,7 @@ def main(argv: Sequence[str]) -> None:
     question, transport, number, *more = argv
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    come_first()
     relay = Relay(transport == "tls", peer)
     try:
         if question == "stream":
