@@ -25,12 +25,17 @@ void finish_rows(uint8_t *rows, size_t size, size_t count, size_t length, size_t
                  size_t offset);
 void seal_rows(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter, uint8_t *rows,
                size_t size, size_t count, size_t last);
+void seal_equal(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter,
+                const uint8_t *packets, size_t step, size_t length, size_t count, size_t start,
+                size_t offset, uint8_t *rows, size_t size);
 void seal_super(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter, const uint8_t *packet,
                 size_t ip_length, size_t header_length, size_t segment, size_t count, size_t rest,
                 int protocol, uint8_t *rows, size_t size, size_t last);
 size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
                  uint64_t *counters, uint8_t *failed);
 int is_run(const uint64_t *counters, size_t count);
+long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_t skip, size_t most,
+              uint32_t *lengths, int *alike);
 int is_uniform(const uint8_t *rows, size_t size, size_t count);
 size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                   const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,

@@ -8,9 +8,11 @@
  * in place, its tag behind it.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TAG = 16, KEY = 32, NONCE_SIZE = 12 };
 enum { OP_CIPHER = 2, OCTET_STRING = 5 }; /* OSSL_OP_CIPHER, OSSL_PARAM_OCTET_STRING */

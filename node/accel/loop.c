@@ -95,6 +95,23 @@ static void finish_rows(uint8_t *rows, size_t size, size_t count, size_t length,
     }
 }
 
+/* Packets of one length that lie `step` apart; without `offset` their checksums are whole. */
+static void seal_equal(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter,
+                       const uint8_t *packets, size_t step, size_t length, size_t count,
+                       size_t start, size_t offset, uint8_t *rows, size_t size)
+{
+    size_t text = size - HEAD - TAG;
+    use_key(c, key);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *row = rows + i * size;
+        memcpy(row + HEAD, packets + i * step, length);
+        memset(row + HEAD + length, 0, text - length);
+        if (offset)
+            finish_rows(row, size, 1, length, start, offset);
+        seal_row(c, row, text, counter + i, receiver, key);
+    }
+}
+
 static void write_segment(uint8_t *out, size_t length, size_t i, size_t count, size_t ip_length,
                           size_t segment, int protocol)
 {
@@ -172,6 +189,43 @@ static int is_uniform(const uint8_t *rows, size_t size, size_t count)
         if (memcmp(rows, rows + i * size, 8))
             return 0;
     return 1;
+}
+
+/* Both begin with a virtio header, if there is one; `length` counts it. */
+static int same_kind(const uint8_t *a, const uint8_t *b, size_t length, size_t skip)
+{
+    const uint8_t *one = a + skip, *other = b + skip;
+    size_t least = length - skip, version = least ? one[0] >> 4 : 0;
+    if (memcmp(a, b, skip) || version != (least ? other[0] >> 4 : 0))
+        return 0;
+    if (version == 4 && least >= 20)
+        return !memcmp(one + 16, other + 16, 4);
+    return version == 6 && least >= 40 && !memcmp(one + 24, other + 24, 16);
+}
+
+/* Reads until nothing waits, the room is filled, or a super-packet came, which is the last then. Each
+ * begins at an even place. Returns how many, or minus errno. */
+static long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_t skip, size_t most,
+                     uint32_t *lengths, int *alike)
+{
+    size_t at = 0, count = 0;
+    *alike = 1;
+    while (count < most && at + longest <= room) {
+        ssize_t got = read(fd, buffer + at, longest);
+        if (got < 0 && errno != EAGAIN && !count)
+            return -errno;
+        if (got <= (ssize_t)skip)
+            break;
+        int is_super = skip && buffer[at + 1];
+        lengths[count] = (uint32_t)got;
+        *alike = *alike && !is_super && lengths[0] == lengths[count] &&
+                 same_kind(buffer, buffer + at, got, skip);
+        count++;
+        at += (size_t)got + (got & 1);
+        if (is_super)
+            break;
+    }
+    return (long)count;
 }
 
 struct head {

@@ -13,11 +13,12 @@ from node.accel import _loop  # type: ignore[attr-defined]
 from node.accel.sources import fingerprint
 from node.core import libsodium
 from node.core.checksum import Buffer
+from node.core.equal_run import EqualRun
 from node.core.padding import padded
 from node.core.rows import OVERHEAD, Rows, kept, sends
 from node.core.runs import Run, lay, runs_of
 from node.core.segments import Opened, PlainSegments
-from node.core.superpacket import SuperPacket, cut
+from node.core.superpacket import SuperPacket, cut, unfinished
 from node.core.tun_features import TunFeatures
 
 CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
@@ -83,6 +84,8 @@ class AcceleratedSegments:
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
     ) -> list[Rows]:
+        if isinstance(packets, EqualRun):
+            return self._seal_equal(key, receiver, counter, packets)
         out: list[Rows] = []
         for run in runs_of(packets, self._mtu):
             if out:
@@ -90,6 +93,18 @@ class AcceleratedSegments:
             out += self._seal_run(key, receiver, counter, run)
             counter += len(run.packets)
         return out
+
+    def _seal_equal(self, key: bytes, receiver: int, counter: int, run: EqualRun) -> list[Rows]:
+        size = padded(run.length, self._mtu) + OVERHEAD
+        if run.number * size > CAPACITY:
+            return self._plain.seal_packets(key, receiver, counter, run)
+        start, offset = unfinished(run[0])
+        at = ffi.from_buffer(run.buffer) + run.start
+        lib.seal_equal(
+            *(self._cipher, ffi.from_buffer(key), receiver, counter, at, run.step),
+            *(run.length, run.number, start, offset, self._sealed_at, size),
+        )
+        return sends(self._sealed, run.number * size, size)
 
     def _seal_run(self, key: bytes, receiver: int, counter: int, run: Run) -> list[Rows]:
         lay(run, self._sealed)

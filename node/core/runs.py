@@ -11,6 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
+from node.core.equal_run import EqualRun
 from node.core.padding import padded
 from node.core.rows import HEADER, OVERHEAD, per_send
 from node.core.superpacket import SuperPacket, split
@@ -31,7 +32,7 @@ class Run(NamedTuple):
 
 def by_destination(packets: Sequence[SuperPacket]) -> Iterator[Sequence[SuperPacket]]:
     """Neighbours with one destination address, which have one peer."""
-    if len(packets) == 1:
+    if len(packets) == 1 or isinstance(packets, EqualRun):
         yield packets
         return
     for _, run in groupby(packets, key=attrgetter("destination")):

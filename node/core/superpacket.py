@@ -110,15 +110,24 @@ def split(superpacket: SuperPacket) -> list[bytes]:
     return [_segment(packet, shape, i) for i in range(shape.count)]
 
 
+def unfinished(superpacket: SuperPacket) -> tuple[int, int]:
+    """Where the checksum starts that an ordinary packet still needs, and its offset there; or zeros."""
+    header, packet = superpacket
+    if not header.flags & NEEDS_CHECKSUM:
+        return 0, 0
+    if header.checksum_start + header.checksum_offset + 2 > len(packet):
+        raise Malformed(f"virtio header: checksum at {header.checksum_start}, beyond the packet")
+    return header.checksum_start, header.checksum_offset
+
+
 def finished(superpacket: SuperPacket) -> bytes:
     """An ordinary packet with its checksum."""
     header, packet = superpacket
     if not header.flags & NEEDS_CHECKSUM:
         return packet.tobytes()
-    if header.checksum_start + header.checksum_offset + 2 > len(packet):
-        raise Malformed(f"virtio header: checksum at {header.checksum_start}, beyond the packet")
+    start, offset = unfinished(superpacket)
     out = bytearray(packet)
-    finish_checksum(out, header.checksum_start, header.checksum_offset)
+    finish_checksum(out, start, offset)
     return bytes(out)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from node.core.segments import PlainSegments, Segments
 from node.core.tun_features import TunFeatures
 from node.io.loop import READ, Loop
+from node.io.offload import ORDINARY, Gather
 from node.io.settings import WAYS
 
 
@@ -33,6 +34,15 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
 
         return NumpySegments(mtu, features)
     return PlainSegments(mtu, features)
+
+
+def gatherer(segments: Segments) -> Gather | None:
+    """What reads the TUN interface in the same way."""
+    if not segments.name.startswith("c "):
+        return None
+    from node.accel.reader import Gatherer
+
+    return Gatherer(ORDINARY)
 
 
 def load(

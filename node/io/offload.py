@@ -16,12 +16,14 @@ import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
+from node.core.equal_run import EqualRun
 from node.core.rows import MAX_SEGMENTS, OVERHEAD, Rows, per_send
 from node.core.superpacket import SuperPacket
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
-from node.wire.virtio import PLAIN, VIRTIO_SIZE, unpack_virtio
+from node.wire.virtio import PLAIN, VIRTIO_SIZE, VirtioHeader, unpack_virtio
 
 TUNSETIFF, TUNGETIFF, TUNSETOFFLOAD = 0x400454CA, 0x800454D2, 0x400454D0
 IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x1, 0x1000, 0x4000
@@ -61,6 +63,11 @@ def segments_for(mtu: int) -> int:
     return per_send(mtu + OVERHEAD)
 
 
+Gather: TypeAlias = Callable[[int, bytearray, int, int], tuple[list[int], bool]]
+"""(descriptor, buffer, longest read, size of the virtio header) -> lengths of the reads that now lie there
+end to end, at even places, a super-packet only as the last; and whether they make an EqualRun."""
+
+
 class SuperPacketReader:
     """Reads a TUN interface; what it yields lies in its buffer until the next step."""
 
@@ -70,10 +77,45 @@ class SuperPacketReader:
         self._skip = VIRTIO_SIZE if features.virtio else 0
         self._buffer = bytearray(ORDINARY * 2048 + READ)
         self._view = memoryview(self._buffer)
+        self.gather: Gather | None = None  # reads many at once
         self._alone = False  # the last packet came without others: the next one waits for none
 
-    def read(self, budget: int) -> Iterator[list[SuperPacket]]:
+    def read(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
         """Until nothing waits: runs of ordinary packets, and each super-packet by itself."""
+        return self._one_by_one(budget) if self.gather is None else self._gathered(budget)
+
+    def _gathered(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
+        gather, buffer, skip = self.gather, self._buffer, self._skip
+        assert gather is not None
+        while budget > 0:
+            try:
+                lengths, alike = gather(self._fd, buffer, READ, skip)
+            except OSError as error:
+                self._count(error)
+                return
+            if not lengths:
+                return
+            budget -= 1
+            if alike and len(lengths) > 1:
+                header, step = self._header_at(0), lengths[0] + (lengths[0] & 1)
+                yield EqualRun(header, buffer, skip, step, lengths[0] - skip, len(lengths))
+            else:
+                yield from self._apart(lengths)
+
+    def _apart(self, lengths: list[int]) -> Iterator[list[SuperPacket]]:
+        packets: list[SuperPacket] = []
+        at = 0
+        for length in lengths:
+            packets.append(self._packet_at(at, length))
+            at += length + (length & 1)
+        if packets[-1].is_ordinary:
+            yield packets
+            return
+        if len(packets) > 1:
+            yield packets[:-1]
+        yield packets[-1:]
+
+    def _one_by_one(self, budget: int) -> Iterator[list[SuperPacket]]:
         run: list[SuperPacket] = []
         at = seen = 0
         while budget > 0 and (packet := self._read_at(at)) is not None:
@@ -100,12 +142,19 @@ class SuperPacketReader:
             length = os.readv(self._fd, [view[at : at + READ]])
         except BlockingIOError:
             return None
-        except OSError as error:  # EIO: the interface is down
-            self.counters[f"read_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
+        except OSError as error:
+            self._count(error)
             return None
-        begin = at + self._skip
-        header = unpack_virtio(bytes(view[at:begin])) if self._skip else PLAIN
-        return SuperPacket(header, view[begin : at + length])
+        return self._packet_at(at, length)
+
+    def _packet_at(self, at: int, length: int) -> SuperPacket:
+        return SuperPacket(self._header_at(at), self._view[at + self._skip : at + length])
+
+    def _header_at(self, at: int) -> VirtioHeader:
+        return unpack_virtio(bytes(self._view[at : at + self._skip])) if self._skip else PLAIN
+
+    def _count(self, error: OSError) -> None:  # EIO: the interface is down
+        self.counters[f"read_{errno.errorcode.get(error.errno or 0, 'error')}"] += 1
 
 
 class BatchSocket:

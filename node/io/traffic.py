@@ -20,7 +20,7 @@ from node.core.mesh import Mesh
 from node.core.rows import transport_runs
 from node.core.runs import by_destination
 from node.core.segments import PlainSegments, Segments
-from node.io.data_path import load
+from node.io.data_path import gatherer, load
 from node.io.loop import Loop
 from node.io.relay_links import RelayLinks
 from node.io.settings import WAYS
@@ -123,4 +123,5 @@ class Traffic:
             line = f"--data-path {self._way}: not to be had here, so it is {segments.name}"
             print(f"node: {line}", file=sys.stderr)
         self._mesh.device.use(segments, self._tun.features)
+        self._tun.gather_with(gatherer(segments))
         gc.freeze()  # what is there now stays; collecting it over and over would stop the traffic

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from node.core.checksum import Buffer
 from node.core.superpacket import SuperPacket
-from node.io.offload import SuperPacketReader, ask_tun, segments_for
+from node.io.offload import Gather, SuperPacketReader, ask_tun, segments_for
 from node.wire.virtio import PLAIN_BYTES
 
 NAME_SIZE = 15
@@ -63,7 +63,11 @@ class Tun:
                 netlink.add_route(self.index, network)
         self._routes = wanted
 
-    def read(self) -> Iterator[list[SuperPacket]]:
+    def gather_with(self, gather: Gather | None) -> None:
+        """From now on many packets come with one call; None: one by one."""
+        self._reader.gather = gather
+
+    def read(self) -> Iterator[Sequence[SuperPacket]]:
         """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
         return self._reader.read(BATCHES)
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from node.core.equal_run import EqualRun
 from node.core.rows import MAX_SEND, Rows, per_send
+from node.core.superpacket import SuperPacket
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
-from node.io.data_path import fastest
-from node.io.offload import ORDINARY, BatchSocket, SuperPacketReader, segments_for
+from node.io.data_path import fastest, gatherer
+from node.io.offload import ORDINARY, BatchSocket, Gather, SuperPacketReader, segments_for
 from node.wire.virtio import GSO_TCPV4, GSO_UDP, VirtioHeader, pack_virtio
 
 Pair = tuple[BatchSocket, BatchSocket, tuple[str, int]]
@@ -117,6 +122,66 @@ def test_after_a_lone_packet_the_next_one_waits_for_no_other(
 
     assert [come(3), come(1)] == [[3], [1]]
     assert [come(3), come(3)] == [[1, 2], [3]]
+
+
+@pytest.fixture(scope="module")
+def gather() -> Gather:
+    return gatherer(fastest(1280, NO_OFFLOAD, ("c",))) or pytest.skip("the C loop was not built")
+
+
+@given(kinds=st.text("aabc6-TU", max_size=90), virtio=st.booleans())
+@settings(deadline=None)
+def test_many_packets_at_once_are_the_same_packets(
+    gather: Gather, kinds: str, virtio: bool
+) -> None:
+    texts = [as_read(kind, number, virtio) for number, kind in enumerate(kinds)]
+
+    runs = gathered(gather, texts, virtio)
+
+    packets = [packet for run in runs for packet in run]
+    skip = 10 if virtio else 0
+    assert [bytes(each.packet) for each in packets] == [text[skip:] for text in texts]
+    for run in runs:
+        assert len(run) <= ORDINARY
+        assert len(run) == 1 or all(packet.is_ordinary for packet in run)
+        if isinstance(run, EqualRun):
+            assert len({(len(each.packet), each.destination) for each in run}) == 1
+
+
+def test_packets_of_one_kind_come_as_one_run(gather: Gather) -> None:
+    texts = [as_read(kind, number, True) for number, kind in enumerate("aaaTaab")]
+    texts += [as_read("a", number, True) for number in range(4)]
+
+    runs = gathered(gather, texts[:4], True) + gathered(gather, texts[7:], True)
+
+    assert [(type(run), len(run)) for run in runs] == [(list, 3), (list, 1), (EqualRun, 4)]
+
+
+def gathered(gather: Gather, texts: list[bytes], virtio: bool) -> list[Sequence[SuperPacket]]:
+    """As the reader yields them, kept."""
+    outside, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with outside, inside:
+        inside.setblocking(False)
+        reader = SuperPacketReader(inside.fileno(), TunFeatures() if virtio else NO_OFFLOAD)
+        reader.gather = gather
+        for text in texts:
+            outside.send(text)
+        return [kept(run) for run in reader.read(budget=100)]
+
+
+def kept(run: Sequence[SuperPacket]) -> Sequence[SuperPacket]:
+    if isinstance(run, EqualRun):
+        return replace(run, buffer=bytearray(run.buffer))
+    return [SuperPacket(each.header, memoryview(bytes(each.packet))) for each in run]
+
+
+def as_read(kind: str, number: int, virtio: bool) -> bytes:
+    """IPv4 to two hosts and in two lengths, IPv6, no IP at all, super-packets."""
+    ipv4 = b"\x45" + bytes(15) + {"b": b"\x0a\0\0\x02"}.get(kind, b"\x0a\0\0\x01")
+    packet = {"6": b"\x60" + bytes(23) + b"\xfd" * 16, "-": b"no IP"}.get(kind, ipv4)
+    packet += bytes(41 if kind == "c" else 40) + bytes([number])
+    gso = {"T": GSO_TCPV4, "U": GSO_UDP}.get(kind, 0)
+    return (pack_virtio(VirtioHeader(gso_type=gso)) if virtio else b"") + packet
 
 
 def test_the_first_way_that_is_there_is_taken() -> None:

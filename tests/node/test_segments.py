@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.core.equal_run import EqualRun
 from node.core.numpy_segments import NumpySegments
 from node.core.padding import padded
 from node.core.row_cipher import CIPHERS
@@ -99,6 +100,23 @@ def test_a_super_packet_is_sealed_as_its_packets_one_by_one(
     for rows in sealed:
         assert rows.count <= MAX_SEGMENTS
         assert rows.stop - rows.start <= MAX_SEND
+
+
+@EVERY_WAY
+@given(packet=ordinary_packets(), number=st.integers(2, 64), gap=st.integers(0, 20))
+@settings(deadline=None)
+def test_equal_packets_are_sealed_as_one_by_one(
+    way: Segments, packet: SuperPacket, number: int, gap: int
+) -> None:
+    length = len(packet.packet)
+    lying = bytearray(b"".join([bytes(packet.packet) + bytes(gap)] * number) + b"\xaa" * 64)
+    for i in range(number if length > 60 else 0):
+        lying[i * (length + gap) + 59] = i  # alike is not the same
+    run = EqualRun(packet.header, lying, 0, length + gap, length, number)
+
+    expected = PLAIN.seal_packets(KEY, RECEIVER, COUNTER, list(run))
+
+    assert datagrams(way.seal_packets(KEY, RECEIVER, COUNTER, run)) == datagrams(expected)
 
 
 @EVERY_WAY
