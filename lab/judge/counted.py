@@ -47,8 +47,9 @@ def _last(age: float | None) -> str:
 
 def _sent(end: str, flow: Passage, there: Mapping[str, str]) -> str:
     to = f"{flow.to} ({owner(there, flow.to)})"
-    back = _times(flow.answered, "packet") + " came back"
-    return f"{end} has sent {_times(flow.sent, 'packet')} to {to}: {back}"
+    back = "packets" if flow.is_answered and not flow.answered else _times(flow.answered, "packet")
+    sent = _times(flow.sent, "packet") if flow.sent else "packets"
+    return f"{end} has sent {sent} to {to}: {back} came back"
 
 
 def _nothing(now: Situation, end: str) -> Iterator[Finding]:
@@ -118,9 +119,11 @@ def answered(now: Situation, end: str) -> Iterator[str]:
     """Of a pair that meets: the flow, as it was seen on the way."""
     for flow in towards(now, end):
         if flow.is_answered:
-            shown = f"{flow.last}: {flow.inside} as {flow.outside}" if flow.last else flow.inside
-            counts = f"{_times(flow.sent, 'packet')} out, {flow.answered} back"
-            yield f"{shown} <-> {flow.to}: {counts}"
+            shown = f"{flow.last}: {flow.inside} as {flow.outside}"
+            counts = (
+                f": {_times(flow.sent, 'packet')} out, {flow.answered} back" if flow.sent else ""
+            )
+            yield f"{shown} <-> {flow.to}{counts}"
 
 
 def _times(count: int, word: str) -> str:

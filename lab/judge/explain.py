@@ -66,6 +66,8 @@ def _findings(now: Situation, path: PathNow, expected: Expected) -> Iterator[Fin
         yield from _as_expected(now, expected)
     yield from unanswered(now)
     yield from (each for each in found if each.weight != "cause")
+    for router, why in now.uncounted.items():
+        yield Finding("note", router, f"{router} cannot tell of its flows: {why}")
     if expected.path == "direct" and not any(each.weight == "cause" for each in found):
         yield from _not_yet(now, path)
 

@@ -42,7 +42,14 @@ def gather(lab: Lab, a: str, b: str, measuring: Callable[[str], None] | None = N
         endpoints={host: _endpoints(events, host) for host in (a, b)},
         links=lab.links(),
         cuts=lab.cuts(),
-        flows={router: _flows(each["flows"]) for router, each in counted.items()},
+        flows={
+            router: _flows(each["flows"])
+            for router, each in counted.items()
+            if each["flows"] is not None
+        },
+        uncounted={
+            router: each["problem"] for router, each in counted.items() if "problem" in each
+        },
         drops={router: [Drop(**one) for one in each["drops"]] for router, each in counted.items()},
         pings=dict(told_pings(lab, a, b)),
     )

@@ -19,10 +19,7 @@ class Passage:
     last: str  # that router
     sent: int  # packets that it let out
     answered: int  # packets that came back to the host
-
-    @property
-    def is_answered(self) -> bool:
-        return self.answered > 0
+    is_answered: bool
 
 
 def passages(now: Situation, end: str) -> Iterator[Passage]:
@@ -40,6 +37,7 @@ def passages(now: Situation, end: str) -> Iterator[Passage]:
             remembering[0],
             flow.sent,
             flow.answered,
+            flow.is_answered,
         )
         yield _further(now, first, remembering[1:])
 

@@ -38,7 +38,7 @@ class DaemonNow:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One that a router's conntrack remembers. Endpoints as text; packets."""
+    """One that a router's conntrack remembers. Endpoints as text; packets, 0 if none were counted."""
 
     protocol: str  # udp, tcp
     source: str
@@ -46,6 +46,7 @@ class Flow:
     outside: str  # what the router shows the source as
     sent: int = 0
     answered: int = 0
+    is_answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ class Situation:
     flows: Mapping[str, Sequence[Flow]] = field(default_factory=dict)  # by router
     drops: Mapping[str, Sequence[Drop]] = field(default_factory=dict)  # by router
     pings: Mapping[str, Sequence[Pinged]] = field(default_factory=dict)  # by the end that told
+    uncounted: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by router: why nobody could be asked
     measured: Mapping[str, Judged] = field(default_factory=dict)  # by router, on request
 
     @property

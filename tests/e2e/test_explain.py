@@ -98,6 +98,18 @@ def test_a_cut_is_found_with_what_it_dropped_and_with_its_end(easy: Net) -> None
     assert causes(explained(easy)) == []
 
 
+def test_a_link_that_loses_everything_is_found(easy: Net) -> None:
+    direct(easy)
+
+    easy.lab.link("home-b", loss="100%")
+    easy.node(A).wait_for_path(easy.node(B), "relay", within=WITHIN)
+    found = explained(easy)
+
+    assert causes(found) == ["the link home-b loses 100% of the packets (both ways)"]
+    apply(easy, found.remedies[0])
+    direct(easy)
+
+
 def test_a_frozen_daemon_is_found_though_it_cannot_be_asked(easy: Net) -> None:
     direct(easy)
 
@@ -222,6 +234,8 @@ def apply(net: Net, remedy: Remedy) -> None:
     match command, words:
         case "lab.nat", [router, "--profile", profile]:
             net.set_nat(router, profile)
+        case "lab.link", [link, "--loss", loss]:
+            net.lab.link(link, loss=loss)
         case "lab.restore", [a, b]:
             net.restore(a, b)
         case _:

@@ -26,6 +26,11 @@ def test_the_main_job_without_rights(nobody: list[str]) -> None:
         ping = invoke("lab.ping", "double-nat", "node-a", "node-b", "--until-direct")
         assert (ping.returncode, "via DERP(nyc)" in ping.stdout) == (0, True), ping.stderr
 
+        told = invoke("lab.explain", "double-nat", "node-a", "node-b")
+        assert "carrier-a: 192.168.1.10:41641 as 203.0.113.10:41641 <-> " in told.stdout, (
+            told.stderr
+        )
+
         assert invoke("lab.unplug", "double-nat", "nyc").returncode == 0
         proof = invoke("lab.exec", "double-nat", "node-a", "--", "ping", "-c3", "100.64.2.20")
         assert (proof.returncode, "3 received" in proof.stdout) == (0, True), proof.stderr

@@ -34,7 +34,7 @@ def test_a_flow_is_followed_through_both_nats_of_a_home() -> None:
     assert list(passages(now, A)) == [
         Passage(
             *("udp", "192.168.1.10:41641", "203.0.113.20:5", "203.0.113.10:41641", "carrier-a"),
-            *(3, 2),
+            *(3, 2, True),
         )
     ]
     assert list(answered(now, A)) == [
@@ -97,6 +97,19 @@ def test_an_unanswered_ping_is_told_with_its_mapping_and_the_rule_that_dropped_i
         "home-a: it left from 203.0.113.10:1, and nyc knows it as 203.0.113.10:2",
         "home-b: 7 packets dropped, nobody inside asked for it (iptables: -A INPUT -i wan0 -j DROP)",
     )
+
+
+def test_where_packets_are_not_counted_it_is_known_whether_there_were_any() -> None:
+    flow = Flow("udp", "192.168.1.10:1", "203.0.113.20:5", "203.0.113.10:1", is_answered=True)
+    now = replace(situation("nat-pair"), flows={"home-a": [replace(flow, is_answered=False)]})
+
+    [found] = unanswered(now)
+    assert (
+        found.sentence == "node-a has sent packets to 203.0.113.20:5 (home-b): no packets came back"
+    )
+    assert list(answered(replace(now, flows={"home-a": [flow]}), A)) == [
+        "home-a: 192.168.1.10:1 as 203.0.113.10:1 <-> 203.0.113.20:5"
+    ]
 
 
 def test_a_rule_that_dropped_more_than_was_sent_has_dropped_others_too() -> None:
@@ -214,4 +227,4 @@ def situation(topology: str) -> Situation:
 
 
 def udp(source: str, to: str, outside: str, sent: int = 1, answered: int = 0) -> Flow:
-    return Flow("udp", source, to, outside, sent, answered)
+    return Flow("udp", source, to, outside, sent, answered, is_answered=answered > 0)

@@ -77,6 +77,12 @@ def test_a_pair_that_has_not_talked_yet_is_told_to() -> None:
     assert [each.command for each in found.remedies] == ["lab.ping lab node-a node-b"]
 
 
+def test_a_router_that_cannot_be_asked_is_told() -> None:
+    found = explain(replace(situation("hard-pair", RELAYED), uncounted={"home-a": "no conntrack"}))
+
+    assert found.findings[-1].sentence == "home-a cannot tell of its flows: no conntrack"
+
+
 def test_each_side_has_a_path_of_its_own() -> None:
     now = situation("nat-pair", DIRECT)
     found = explain(replace(now, paths={A: DIRECT, B: RELAYED}))
@@ -141,7 +147,7 @@ def test_of_a_daemon_that_tells_nothing_the_flows_on_the_way_tell() -> None:
         situation("plain-wireguard", PathNow(), "wg-in", "node-b"),
         flows={
             "home-b": [
-                Flow("udp", "192.168.2.10:51820", "192.0.2.10:41641", "203.0.113.20:7", 3, 2)
+                Flow("udp", "192.168.2.10:51820", "192.0.2.10:41641", "203.0.113.20:7", 3, 2, True)
             ]
         },
     )
