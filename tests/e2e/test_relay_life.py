@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.pytest_plugin import Net, Node, NoReply, StartLab
+from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
 from tests.e2e.asked import netmap_of, node, status, via, wait_for_gauge
 from tests.e2e.pairs import BACK, at_last, direct_pair, moved, reaches, relayed_pair
 
@@ -39,6 +39,21 @@ def test_a_node_whose_connection_is_reset_is_reached_by_the_next_relay(lab: Star
     assert net.events("node-b", "relay_lost") == []  # nyc itself is well
     assert status(net, "node-a")["home"] == "fra"
     assert net.restore("node-a", "nyc") > 0
+
+
+def test_a_connection_that_a_rebooted_nat_has_left_half_open_is_made_anew(lab: StartLab) -> None:
+    """nyc goes on sending to a port that leads nowhere, and is not told."""
+    net, a, b = relayed_pair(lab)
+    stream = b.stream(a, count=200, interval=0.02)
+
+    assert net.flush_nat("home-a") > 0
+    flushed = at_last(net, "nat")
+    again = net.wait_for_event("node-a", "relay_connected", within=BACK, since=flushed)
+    echoes = stream.finish()
+
+    assert len(net.events("node-a", "relay_lost")) == 1
+    assert echoes.lost > 0
+    assert answered_after(echoes, again["at"])
 
 
 @pytest.mark.scenario(39)
@@ -170,6 +185,12 @@ def test_a_region_that_is_cut_off_is_used_again_once_it_is_back(lab: StartLab) -
 
 
 # --- what they share
+
+
+def answered_after(echoes: Echoes, at: float) -> bool:
+    """Whatever was sent once that had happened."""
+    pairs = zip(echoes.sent, echoes.received, strict=True)
+    return all(times for sent, times in pairs if sent > at + 0.1)
 
 
 def two_regions(lab: StartLab, **how: Any) -> tuple[Net, Node, Node]:
