@@ -14,6 +14,7 @@ class Derper(Daemon):
         argv = [PYTHON, "-m", "node", "derper", "--hostname", relay.hostname]
         argv += ["--cert", place.write("cert.pem", certificate)]
         argv += ["--key", place.write("cert.key", key, 0o600)]
+        argv += ["--ca", place.write("ca.pem", place.roster.authority.certificate)]  # for a mesh
         argv += ["--keylog", str(place.folder / TLS_KEYLOG)]
         argv += ["--derp-key", place.write("derp.key", Secret.new().text, 0o600)]
         if relay.derp_port != 443:
