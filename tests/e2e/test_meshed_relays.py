@@ -1,0 +1,53 @@
+"""Two relays of one mesh, and two nodes of which each reaches only one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.pytest_plugin import Net, NoReply, StartLab
+from tests.e2e.asked import via
+from tests.e2e.pairs import reaches
+
+
+@pytest.mark.scenario(39, 100)
+def test_meshed_relays_pass_on_what_is_for_a_client_of_the_other(
+    lab: StartLab, tmp_path: Path
+) -> None:
+    net = lab("two-regions", set=mesh(tmp_path))
+    net.wait_for_event("nyc", "mesh_connected", relay="fra.derp.example:443")
+    net.wait_for_event("fra", "mesh_connected", relay="nyc.derp.example:443")
+    apart(net)
+
+    reaches(net.node("node-a"), net.node("node-b"))
+    reaches(net.node("node-b"), net.node("node-a"))
+
+    assert (via(net, "node-a", "node-b"), via(net, "node-b", "node-a")) == ("nyc", "fra")
+    assert net.restore("node-a", "fra") > 0
+    assert net.restore("node-b", "nyc") > 0
+
+
+@pytest.mark.scenario(39, 100)
+def test_without_a_mesh_they_do_not_meet(lab: StartLab) -> None:
+    net = lab("two-regions")
+    apart(net)
+
+    with pytest.raises(NoReply):
+        reaches(net.node("node-a"), net.node("node-b"), tries=4)
+
+
+def mesh(folder: Path) -> dict[str, Any]:
+    key = folder / "mesh.key"
+    key.write_text("0123456789abcdef" * 4 + "\n")
+    others = {"nyc": "fra.derp.example", "fra": "nyc.derp.example"}
+    return {
+        f"relay.{relay}.args": ["--mesh-key", str(key), "--mesh-with", other]
+        for relay, other in others.items()
+    }
+
+
+def apart(net: Net) -> None:
+    net.cut("node-a", "fra")
+    net.cut("node-b", "nyc")
