@@ -34,7 +34,7 @@ Pair: TypeAlias = tuple[str, str]
 Item: TypeAlias = Event | Sighting | Beat
 
 HOLD = 0.6  # seconds that what was seen is shown: longer than the gaps of a stream of pings
-KEPT = 600.0  # seconds
+KEPT = 60.0  # seconds: a busy wire has a hundred sightings in each
 STRENGTH: tuple[Style, ...] = ("dashed", "solid", "double")  # the weakest first
 
 _ATTEMPTS = frozenset(
