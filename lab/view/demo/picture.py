@@ -190,7 +190,13 @@ class _Picture:
         if ends in scene.cuts(now):
             return "cut"
         words: dict[Style | None, str] = {"double": "direct", "dashed": "trying"}
+        if self._lines.direct == "solid" and self._is_by_peer_relay(scene, now):
+            return "by a peer relay"
         return words.get(self._lines.direct, "")
+
+    def _is_by_peer_relay(self, scene: Scene, now: float) -> bool:
+        a, b = self._way.left.machines[0], self._way.right.machines[0]
+        return "peer-relay" in (scene.path(a, b, now).kind, scene.path(b, a, now).kind)
 
     def _relay(self, left_leg: int, right_leg: int, centre: int) -> None:
         if not self._way.relays:

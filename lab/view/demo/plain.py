@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from lab.view.demo import picture
 from lab.view.demo.picture import Between, Lines
-from lab.view.demo.screen import About, clock
+from lab.view.demo.screen import About, clock, round_trip
 from lab.view.scene import Scene, Style
 
 EVERY = 1.0  # seconds between two lines of round trips
@@ -57,9 +57,7 @@ def moving(way: Between, lines: Lines) -> str:
 
 def counts(scene: Scene, now: float) -> str:
     answered, lost = scene.answered(now), scene.lost(now)
-    last = [beat.rtt_ms for beat in scene.beats(now - EVERY, now) if beat.rtt_ms is not None]
-    rtt = f"{last[-1]:.0f} ms" if last else "no reply"
-    return f"round trip {rtt}, {lost} of {answered + lost} packets lost"
+    return f"round trip {round_trip(scene, now)}, {lost} of {answered + lost} packets lost"
 
 
 def summary(scene: Scene, about: About, now: float) -> str:

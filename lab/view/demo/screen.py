@@ -109,14 +109,20 @@ def _path(a: str, b: str, path: Path, now: float) -> Row:
 
 def _counts(scene: Scene, now: float) -> Row:
     answered, lost = scene.answered(now), scene.lost(now)
-    last = [beat.rtt_ms for beat in scene.beats(now - 1.0, now) if beat.rtt_ms is not None]
-    rtt = f"{last[-1]:.0f} ms" if last else "no reply"
     return [
-        Span(f" round trip {rtt:>8}", "title"),
+        Span(f" round trip {round_trip(scene, now):>8}", "title"),
         Span("   packets lost so far: "),
         Span(str(lost), "bad" if lost else "good"),
         Span(f" of {answered + lost}", "faint"),
     ]
+
+
+def round_trip(scene: Scene, now: float) -> str:
+    """Of the newest reply, if there was one in the last second."""
+    last = [beat.rtt_ms for beat in scene.beats(now - 1.0, now) if beat.rtt_ms is not None]
+    if last:
+        return f"{last[-1]:.0f} ms"
+    return "no reply" if scene.answered(now) + scene.lost(now) else "none yet"
 
 
 def _story(story: Sequence[Sentence], about: About, width: int, rows: int) -> list[Row]:
