@@ -76,7 +76,7 @@ def chosen(only: str) -> list[str]:
     },
 )
 def bench(c: Any, only: Any = None, rounds: int = 5, json: bool = False, out: str = "") -> None:
-    """Measure, beside peers in the same run, and beside the numbers to reach.
+    """Measure, beside peers and beside the numbers to reach.
 
     Example: invoke bench --only bringup
     """

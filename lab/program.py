@@ -73,11 +73,11 @@ def main() -> None:
     run(Collection(lab=commands.collection()))
 
 
-def run(namespace: Collection) -> None:
+def run(namespace: Collection, argv: list[str] | None = None) -> None:
     Program(
         version=version(NAME),
         namespace=namespace,
         name=NAME,
         binary=NAME,
         binary_names=[NAME],
-    ).run()
+    ).run(argv)
