@@ -16,7 +16,8 @@ from lab.view.progress import Progress
 from tests.bench.figures import Table, goals_of
 from tests.bench.picture import svg
 
-NAMES = ("bringup", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate")
+NAMES = ("bringup", "links", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate")
+PARTS = {"bringup": ("bringup", "shell")}  # of one benchmark, where it has more than one table
 
 
 def main() -> None:
@@ -26,7 +27,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document a benchmark")
     parser.add_argument("--out", type=Path, help="a folder for bench.md, bench.json and bench.svg")
     args = parser.parse_args()
-    names, tables = args.only or NAMES, list[Table]()
+    names = [part for name in args.only or NAMES for part in PARTS.get(name, (name,))]
+    tables = list[Table]()
     progress = Progress(len(names), "benchmarks")
     for name in names:
         table = importlib.import_module(f"tests.bench.{name}").measure(args.rounds)
