@@ -194,6 +194,7 @@ def main() -> None:
         # /proc is still the machine's, so this is our number for those outside.
         (args.folder / "pid").write_text(os.readlink("/proc/self"))
         Keeper(args.lab, args.folder, starter, args.in_user_namespace).run()
+        os._exit(0)  # all is written; Python's own tidying up takes as long as everything else
     except LabError as error:
         starter.failed(error)
         sys.exit(1)

@@ -29,6 +29,10 @@ CORE = "192.0.2.1"  # the internet's own address
 PEER = Path(__file__).with_name("mininet_peer.py")
 SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's mininet belongs to it
 PING = ["ping", "-c1", "-W5", CORE]
+BRIDGES = (
+    "What is gone last are the bridges: the kernel waits out one RCU grace period after the other for them "
+    "(br_multicast_dev_del calls rcu_barrier), N/5 in a row; without bridges it would be a tenth of that."
+)
 NO_PEER = "No mininet to compare with: apt-get install mininet, and be root."
 
 Run: TypeAlias = dict[str, float]  # milliseconds, and megabytes
@@ -120,7 +124,9 @@ def medians(hosts: int, rounds: int) -> Run:
     if hosts in ALONE:
         runs = [(ours(natted), None) for _ in range(min(rounds, 3))]
     else:
-        runs = [(ours(natted) | {"routed": ours(routed)["up"]}, mininet(hosts)) for _ in range(rounds)]
+        runs = [
+            (ours(natted) | {"routed": ours(routed)["up"]}, mininet(hosts)) for _ in range(rounds)
+        ]
     found = middle([run for run, _ in runs])
     found["namespaces"] = len(natted.machines)
     found["each"] = found["up"] / len(natted.machines)
