@@ -71,15 +71,14 @@ def available() -> float:
     return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith("MemAvailable"))
 
 
-def mininet(hosts: int) -> Run | None:
-    """None where it does not run. In namespaces of its own, as ours is."""
+def mininet(hosts: int) -> list[Run]:
+    """One, or none where it does not run. In namespaces of its own, as ours is."""
     inside = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     argv = [*inside, SYSTEM_PYTHON, str(PEER), str(hosts), str(HOSTS_A_SITE)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
-        return None
-    found: Run = json.loads(done.stdout.splitlines()[-1])
-    return found
+        return []
+    return [json.loads(done.stdout.splitlines()[-1])]
 
 
 # Each row: its title, the key of a run's figure, how it is written.
@@ -121,17 +120,17 @@ def measure(rounds: int) -> Table:
 def medians(hosts: int, rounds: int) -> Run:
     """Of one size; mininet's too where that takes less than a minute."""
     routed, natted = plan(hosts, "open"), plan(hosts, "port-restricted-cone")
-    if hosts in ALONE:
-        runs = [(ours(natted), None) for _ in range(min(rounds, 3))]
-    else:
-        runs = [
-            (ours(natted) | {"routed": ours(routed)["up"]}, mininet(hosts)) for _ in range(rounds)
-        ]
-    found = middle([run for run, _ in runs])
+    runs, peers = list[Run](), list[Run]()
+    for _ in range(min(rounds, 3) if hosts in ALONE else rounds):
+        runs.append(ours(natted))
+        if hosts not in ALONE:
+            runs[-1]["routed"] = ours(routed)["up"]
+            peers += mininet(hosts)
+    found = middle(runs)
     found["namespaces"] = len(natted.machines)
     found["each"] = found["up"] / len(natted.machines)
     found["python"] = 1 - found["up"] / found["whole"]
-    if peers := [peer for _, peer in runs if peer is not None]:
+    if peers:
         peer = middle(peers)
         found |= {f"mininet_{key}": peer[key] for key in ("up", "down")}
         found["faster"] = peer["up"] / found["up"]
