@@ -40,9 +40,7 @@ def _counts(counts: Json) -> str:
     words = [f"{counts[each]} {each}" for each in ("sent", "lost", "duplicated", "reordered")]
     if counts["longest_silence"]:
         silence, pause = counts["longest_silence"] * 1e3, counts["longest_pause"] * 1e3
-        words.append(
-            f"longest silence {silence:.1f} ms (longest pause of the sender {pause:.1f} ms)"
-        )
+        words.append(f"silent for up to {silence:.1f} ms (its sender for {pause:.1f} ms)")
     return ", ".join(words)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lab.pytest_plugin import Net, StartLab
 
 pytestmark = pytest.mark.xdist_group("capture")
 
+ROOT = Path(__file__).parents[2]
 DISCO_MAGIC = b"TS\xf0\x9f\x92\xac"
 DERP_MAGIC = b"DERP\xf0\x9f\x94\x91"  # how a relay greets
 MARKER = b"MARKER inside it"
@@ -120,6 +122,7 @@ def test_without_its_keys_the_same_capture_stays_closed(upgrade: tuple[Net, Path
     assert frames(closed, 'http.request.uri == "/derp"', "frame.number") == []
 
 
+@pytest.mark.scenario(1)
 def test_the_evidence_of_an_upgrade_says_how_it_came_about_and_that_nothing_was_lost(
     upgrade: tuple[Net, Path],
 ) -> None:
@@ -139,6 +142,7 @@ def test_the_evidence_of_an_upgrade_says_how_it_came_about_and_that_nothing_was_
     assert [step.what for step in told.steps].count("first pong, from 203.0.113.20:41641") == 1
 
 
+@pytest.mark.scenario(91)
 def test_what_went_through_the_tunnel_is_on_no_link_and_a_plain_ping_is(
     upgrade: tuple[Net, Path], tmp_path: Path
 ) -> None:
@@ -157,6 +161,34 @@ def test_what_went_through_the_tunnel_is_on_no_link_and_a_plain_ping_is(
     assert plain.found_in_tunnels == {}
 
 
+def test_a_command_is_captured_for_as_long_as_it_runs_and_its_evidence_is_told(
+    upgrade: tuple[Net, Path], tmp_path: Path
+) -> None:
+    net, _ = upgrade
+    ping = ["lab.exec", net.lab.name, "node-a", "--", "ping", "-c2", "-i0.1", "100.64.2.20"]
+    out = ["--out", str(tmp_path / "pings.pcapng"), "--", sys.executable, "-m", "invoke"]
+
+    taken = invoke("lab.capture", net.lab.name, *out, *ping)
+    told = invoke("lab.evidence", str(tmp_path / "pings.pcapng"))
+    failed = invoke("lab.capture", net.lab.name, *out[:3], "sh", "-c", "exit 3")
+
+    assert taken.returncode == 0
+    assert "2 packets transmitted, 2 received" in taken.stdout
+    assert told.returncode == 0
+    assert "node-a -> node-b  2 sent, 0 lost, 0 duplicated, 0 reordered" in told.stdout
+    assert "outside the tunnels: not found; in the tunnels, for control: node-a/ts0" in told.stdout
+    assert failed.returncode == 3
+
+
+def test_plaintext_on_a_link_is_a_failure(upgrade: tuple[Net, Path]) -> None:
+    _, file = upgrade
+    told = invoke("lab.evidence", str(file), "--find", "Upgrade: DERP", "--find", "M-SEARCH")
+
+    assert told.returncode == 1
+    assert "node-a/eth0 (" in told.stdout
+    assert "in the tunnels, for control: not found, so this proves nothing" in told.stdout
+
+
 def test_on_a_link_that_loses_the_evidence_counts_just_what_was_lost(
     upgrade: tuple[Net, Path], tmp_path: Path
 ) -> None:
@@ -172,6 +204,11 @@ def test_on_a_link_that_loses_the_evidence_counts_just_what_was_lost(
     assert there.counts.sent == 100
     assert there.counts.lost > 0
     assert there.counts.lost + back.counts.lost == echoes.lost
+
+
+def invoke(*words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "invoke", *words]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def frames(file: Path, words: str, *fields: str) -> Frames:
