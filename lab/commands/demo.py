@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from lab.commands.command import command, overrides
 from lab.commands.page import HOST, PORT, Page
 from lab.commands.staging import Stage, staged
-from lab.errors import BadRequest
+from lab.errors import BadRequest, LabError
 
 if TYPE_CHECKING:
     from lab.client import Lab
@@ -99,8 +99,19 @@ def _watch(stage: Stage, is_live: bool, cast: Asciicast | None, seconds: float) 
             ticks.append(_screen(stack, stage.lab, scene, about, is_live, cast))
         until = about.started + seconds if seconds else None
         with suppress(KeyboardInterrupt):
-            play(stage.lab, scene, inbox, lambda now: all(tick(now) for tick in ticks), until)
+            play(
+                scene,
+                inbox,
+                tick=lambda now: all(tick(now) for tick in ticks),
+                moved=lambda: _replan(scene, stage.lab),
+                until=until,
+            )
     print(summary(scene, about, time.monotonic()), flush=True)
+
+
+def _replan(scene: Scene, lab: Lab) -> None:
+    with suppress(LabError, OSError):  # it ends just now
+        scene.replan(lab.plan())
 
 
 def _screen(

@@ -1,4 +1,9 @@
-"""The demo's clock: takes what the feed brings, and lets somebody draw some twelve times a second."""
+"""The demo's clock: takes what the feed brings, and lets somebody draw some twelve times a second.
+
+A picture shows at most `FRAME` seconds more of the lab than the one before. So where a machine is too busy
+to draw in time, pictures come late, but none is left out: attempts that took 0.1 s are seen before the path
+that they found.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,6 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from lab.client import Lab
-from lab.errors import LabError
 from lab.model.events import Other
 from lab.view.scene import Item, Scene
 
@@ -17,30 +20,36 @@ Inbox: TypeAlias = SimpleQueue[Item | None]
 
 
 def play(
-    lab: Lab, scene: Scene, inbox: Inbox, tick: Callable[[float], bool], until: float | None = None
+    scene: Scene,
+    inbox: Inbox,
+    tick: Callable[[float], bool],
+    moved: Callable[[], None] = lambda: None,
+    until: float | None = None,
 ) -> None:
-    """Until `tick(now)` says no, the lab is gone, or it is `until` (CLOCK_MONOTONIC)."""
-    is_there = True
-    while is_there:
-        is_there = _take(lab, scene, inbox, time.monotonic() + FRAME)
-        now = time.monotonic()
-        if not tick(now) or (until is not None and now >= until):
+    """Until `tick(now)` says no, the lab is gone (None came in), or it is `until` (CLOCK_MONOTONIC).
+
+    `moved` is called when somebody's cable is in another router.
+    """
+    now: float | None = time.monotonic()
+    while now is not None:
+        now = _take(scene, inbox, now, moved)
+        here = time.monotonic()
+        if not tick(here if now is None else now) or (until is not None and here >= until):
             return
 
 
-def _take(lab: Lab, scene: Scene, inbox: Inbox, until: float) -> bool:
-    """All that comes in a frame's time. False: there will be no more."""
-    while (left := until - time.monotonic()) > 0:
+def _take(scene: Scene, inbox: Inbox, since: float, moved: Callable[[], None]) -> float | None:
+    """What comes in a frame's time; returns what time it is in the picture, or None: there is no more."""
+    end = time.monotonic() + FRAME
+    while True:
         try:
-            item = inbox.get(timeout=left)
+            item = inbox.get(timeout=max(0.0, end - time.monotonic()))
         except Empty:
-            return True
+            return time.monotonic()
         if item is None:
-            return False
+            return None
         scene.take(item)
         if isinstance(item, Other) and item.event == "move":
-            try:
-                scene.replan(lab.plan())
-            except LabError:  # it ends just now
-                return False
-    return True
+            moved()
+        if item.at > since + FRAME:
+            return item.at
