@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from lab.model.plan import Plan
 from lab.model.sighting import Kind, Sighting
 from lab.model.topology import known, load
 from lab.view.demo.canvas import text_of
-from lab.view.demo.chart import chart, scale
+from lab.view.demo.chart import chart, marks, scale
 from lab.view.demo.glyphs import ASCII, UNICODE, Glyphs, glyphs_for
+from lab.view.demo.play import Inbox, play
 from lab.view.demo.screen import About, screen
-from lab.view.scene import Scene
+from lab.view.scene import Path, Scene
 
 NYC, HOME_A, HOME_B = "198.51.100.10:443", "203.0.113.10:41641", "203.0.113.20:41641"
 A, B = "node-a", "node-b"
@@ -116,6 +118,34 @@ def test_the_move_is_a_drop_in_the_chart() -> None:
         "          ████",
         "    0 ms  ████▇▇▇×▇▇",
     ]
+
+
+def test_the_move_is_marked_below_the_chart() -> None:
+    paths = [Path("relay", "nyc", since=-9.0), Path("relay", "nyc", since=0.5)]
+    paths += [Path("direct", HOME_B, since=2.5), Path("relay", "nyc", since=3.0)]
+
+    row = text_of(marks(paths, 4.0, width=30))
+
+    assert row == "              ^relay  ^ ^     "
+    assert text_of(marks(paths[:3], 4.0, width=32)) == "                ^relay  ^direct "
+
+
+def test_a_slow_terminal_shows_the_attempts_before_the_path_that_they_found() -> None:
+    inbox, scene = Inbox(), Scene(DOUBLE_NAT)
+    began = time.monotonic()
+    attempt = Sighting(began + 0.1, "carrier-a", "up", "disco-ping", HOME_A, HOME_B, 1, 1)
+    data = Sighting(began + 0.3, "carrier-a", "up", "data", HOME_A, HOME_B, 1, 1)
+    for each in (attempt, data, None):  # all that was missed while the last picture was drawn
+        inbox.put(each)
+    shown: list[str | None] = []
+
+    def tick(now: float) -> bool:
+        shown.append(scene.style("carrier-a", now))
+        return True
+
+    play(scene, inbox, tick)
+
+    assert shown[:2] == ["dashed", "double"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from lab.model.beat import Beat
 from lab.view.demo.canvas import Canvas, Row
 from lab.view.demo.glyphs import Glyphs
+from lab.view.scene import Path
 
 COLUMN = 0.25  # seconds
 _AXIS = 9  # columns of the scale at the left
@@ -24,12 +25,11 @@ _STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # what a scale's top may begin with
 
 def chart(beats: Sequence[Beat], now: float, width: int, height: int, glyphs: Glyphs) -> list[Row]:
     columns = width - _AXIS - 1
-    newest = int(now / COLUMN)
     highest: dict[int, float] = {}
     lost = set()
     answered = {beat.seq for beat in beats if beat.rtt_ms is not None}
     for beat in beats:
-        column = columns - 1 - newest + int(beat.sent / COLUMN)
+        column = _column(beat.sent, now, width)
         if beat.rtt_ms is not None:
             highest[column] = max(beat.rtt_ms, highest.get(column, 0.0))
         elif beat.seq not in answered:
@@ -44,6 +44,24 @@ def chart(beats: Sequence[Beat], now: float, width: int, height: int, glyphs: Gl
         if column in lost:
             canvas.write(x, height - 1, glyphs.lost, "bad")
     return canvas.rows()
+
+
+def marks(paths: Sequence[Path], now: float, width: int) -> Row:
+    """One row below the chart: where the path became what it is."""
+    canvas = Canvas(width, 1)
+    end = width
+    for path in reversed(paths):
+        if path.since is not None and (x := _AXIS + _column(path.since, now, width)) >= _AXIS:
+            look = {"direct": "good", "relay": "solid"}.get(path.kind, "label")
+            word = f"^{path.kind}"
+            canvas.write(x, 0, word if x + len(word) < end else "^", look)
+            end = min(end, x)
+    return canvas.rows()[0]
+
+
+def _column(at: float, now: float, width: int) -> int:
+    """Among the bars; below 0 if it is not shown any more."""
+    return width - _AXIS - 2 - int(now / COLUMN) + int(at / COLUMN)
 
 
 def seconds_shown(width: int) -> float:

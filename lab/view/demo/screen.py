@@ -58,8 +58,9 @@ def screen(
     rows = max(_CHART[0], min(_CHART[1], free - _STORY))
     since = now - chart.seconds_shown(width)
     bars = chart.chart(scene.beats(since, now), now, width, rows, glyphs)
+    marks = chart.marks(scene.history(*about.pair, now), now, width)
     story = _story(scene.story(now), about, width, free - rows)
-    whole = [*head, _counts(scene, now), *bars, [], *story]
+    whole = [*head, _counts(scene, now), *bars, marks, *story]
     whole += [[] for _ in range(height - len(foot) - len(whole))]
     return [fit(row, width) for row in [*whole[: height - len(foot)], *foot][:height]]
 
