@@ -8,13 +8,12 @@ import pytest
 
 from lab.pytest_plugin import Net, Node, NoReply, StartLab
 from tests.e2e.captures import wait_for_packets
-from tests.e2e.pairs import BACK, direct_pair, moved, reaches, silence
+from tests.e2e.pairs import BACK, NOTICED, direct_pair, moved, reaches, silence
 
 pytestmark = pytest.mark.xdist_group("link state")  # one lab for all of these
 
 FORGETS = '{ preset = "port-restricted-cone", ports = "random", timeout = 4 }'  # seconds
 DISCO_IN_UDP = "udp[8:4]=0x5453f09f"
-NOTICED = 2.0  # seconds for a dead direct path; it is below 1 where nothing else is going on
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 from lab.pytest_plugin import NoReply, StartLab
 from tests.e2e.pairs import (
     BACK,
+    NOTICED,
     at_last,
     direct_pair,
     lost_after,
@@ -24,8 +25,7 @@ from tests.e2e.pairs import (
 )
 
 BEAT = 0.02  # seconds between pings
-NOTICED = 2.0  # seconds for a dead direct path; it is below 1 where nothing else is going on
-AGAIN = 6.0  # seconds where the connection to the relay has to be made again, or a handshake
+AGAIN = 10.0  # seconds where the connection to the relay has to be made again, or a handshake (5 s)
 RANDOM_PORTS = '{ preset = "port-restricted-cone", ports = "random" }'
 
 
