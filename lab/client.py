@@ -295,7 +295,8 @@ class Lab:
         plugged: bool | None = None,
         **values: object,
     ) -> dict[str, Any]:
-        """Bends a link, live: delay="40ms", jitter, loss="2%", burst, rate="20mbit", reorder, duplicate, mtu.
+        """Bends a link, live: delay="40ms", jitter, loss="2%", burst, rate="20mbit", reorder, duplicate, mtu,
+        icmp="drop" (no ICMP error comes through) or "pass".
 
         What is not named keeps its value, unless `clean`. Returns when it is in force, for flows that are
         there already too: {"changed": [...], "link": as it is now}.

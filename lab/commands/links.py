@@ -37,6 +37,8 @@ def links_(c: Any, name: str, json: bool = False) -> None:
         "reorder": "how many packets overtake those that wait: 10%",
         "duplicate": "1%",
         "mtu": "bytes, at both ends",
+        "icmp-blackhole": "lose every ICMP error, as bad firewalls do",
+        "no-icmp-blackhole": "let ICMP errors through again",
         "clean": "a link without faults, but for what else is named",
         "down": "pull it",
         "up": "put it back",
@@ -56,6 +58,8 @@ def link(
     reorder: str = "",
     duplicate: str = "",
     mtu: str = "",
+    icmp_blackhole: bool = False,
+    no_icmp_blackhole: bool = False,
     clean: bool = False,
     down: bool = False,
     up: bool = False,
@@ -70,6 +74,8 @@ def link(
 
     if down and up:
         raise Exit("--down and --up at once: a link is one or the other", 2)
+    if icmp_blackhole and no_icmp_blackhole:
+        raise Exit("--icmp-blackhole and --no-icmp-blackhole at once", 2)
     values = {
         "delay": delay,
         "jitter": jitter,
@@ -79,6 +85,7 @@ def link(
         "reorder": reorder,
         "duplicate": duplicate,
         "mtu": mtu,
+        "icmp": "drop" if icmp_blackhole else "pass" if no_icmp_blackhole else "",
     }
     named = {key: value for key, value in values.items() if value}
     lab = client.Lab.attach(name)

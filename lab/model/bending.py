@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from lab.model.errors import nearest
-from lab.model.link import CLEAN, LinkQuality, Shape
+from lab.model.link import CLEAN, Icmp, LinkQuality, Shape
 from lab.model.quantity import parse_chance, parse_duration, parse_rate
 
 Way = Literal["both", "up", "down"]
-Value: TypeAlias = float | int | None
+Value: TypeAlias = float | int | str | None
 
 LEAST_MTU, MOST_MTU = 576, 65535  # RFC 791 §3.2: the least that every host takes
 MOST_BURST = 1000  # packets: beyond that it is an outage, not loss
@@ -53,6 +53,12 @@ def _rate(text: str) -> int | None:
     return None if text == "none" else parse_rate(text)
 
 
+def parse_icmp(text: str) -> Icmp:
+    if text not in get_args(Icmp):
+        raise ValueError(f'"{text}" is neither "pass" nor "drop"')
+    return cast(Icmp, text)
+
+
 def _whole(text: str, least: int, most: int) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
         raise ValueError(f'"{text}" is not a whole number from {least} to {most}')
@@ -67,6 +73,7 @@ _PARSERS: dict[str, Callable[[str], Value]] = {
     "rate": _rate,
     "reorder": parse_chance,
     "duplicate": parse_chance,
+    "icmp": parse_icmp,
 }
 FIELDS = tuple(_PARSERS)
 _UNITS = (("Gbit/s", 10**9), ("Mbit/s", 10**6), ("kbit/s", 10**3))
@@ -173,6 +180,8 @@ def _words(shape: Shape) -> Iterator[str]:
 def _value(name: str, value: Value) -> str:
     if value is None:
         return "none"
+    if isinstance(value, str):
+        return value
     if name in ("delay", "jitter"):
         return f"{value * 1000:g} ms"
     if name in ("loss", "reorder", "duplicate"):

@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Icmp = Literal["pass", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Shape:
     rate: int | None = None
     reorder: float = 0.0
     duplicate: float = 0.0
+    icmp: Icmp = "pass"  # drop: no error comes through, so who sends too large packets never learns
 
 
 CLEAN = Shape()

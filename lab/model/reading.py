@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, cast, get_args
 
-from lab.model.bending import LEAST_MTU, MOST_BURST, MOST_MTU, Nonsense, check
+from lab.model.bending import LEAST_MTU, MOST_BURST, MOST_MTU, Nonsense, check, parse_icmp
 from lab.model.blocks import LINK_LOCAL, NAT64_PREFIX
 from lab.model.errors import TopologyError, nearest
 from lab.model.link import LinkQuality, Shape
@@ -216,6 +216,7 @@ def _shape(table: Table, base: Shape) -> Shape:
         "rate": table.parsed("rate", parse_rate),
         "reorder": table.parsed("reorder", parse_chance),
         "duplicate": table.parsed("duplicate", parse_chance),
+        "icmp": table.parsed("icmp", parse_icmp),
     }
     shape = replace(base, **{key: value for key, value in given.items() if value is not None})
     try:

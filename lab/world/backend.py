@@ -27,6 +27,7 @@ _TAKES = {
     "burst": "nfnetlink_queue",
     "rate": "sch_tbf",
     "duplicate": "nf_tables with nft_dup_netdev at egress",
+    "icmp": "nf_tables at ingress",
 }
 _QUEUES: Mapping[str, Queue] = {
     "nf_tables queue": nf.queue,
@@ -41,6 +42,7 @@ class Backend:
     queue: str | None  # how a packet gets into an NFQUEUE
     losses: bool
     copies: bool
+    black_holes: bool
 
     @property
     def to_queue(self) -> Queue:
@@ -56,6 +58,7 @@ class Backend:
             "burst": queue,
             "rate": "tbf" if self.tbf else None,
             "duplicate": "nf_tables" if self.copies else None,
+            "icmp": "nf_tables" if self.black_holes else None,
         }
 
     def serves(self, quality: LinkQuality) -> list[str]:
@@ -67,7 +70,8 @@ class Backend:
         """Raises CannotHere for what nothing here can do."""
         for name, mean in self.means.items():
             if mean is None and name in _needs(shape):
-                problem = f"{link}: this kernel has nothing that makes a {name}"
+                what = "black hole of ICMP errors" if name == "icmp" else name
+                problem = f"{link}: this kernel has nothing that makes a {what}"
                 raise CannotHere(problem, f"it takes {_TAKES[name]}; lab.doctor says what is there")
 
 
@@ -93,6 +97,7 @@ def look() -> Backend:
         queue=next((name for name in _QUEUES if _loads(_waiting(), _QUEUES[name])), None),
         losses=_loads(Bends(losses={"lo": 0.5})),
         copies=_loads(Bends(copies={"lo": 0.5})),
+        black_holes=_loads(Bends(black_holes={"lo"})),
     )
 
 

@@ -5,6 +5,7 @@ A direction has a sending and a receiving interface. On its way a packet meets, 
     copies      as it leaves, before anything is counted          nf_tables, netdev egress
     the rate    the queue of the sending interface                tbf
     losses      as it arrives, before any bridge or conntrack     nf_tables, netdev ingress
+    black hole  there too: of ICMP nothing but its errors is lost nf_tables, netdev ingress
     the wait    in PREROUTING, before conntrack                   NFQUEUE and the delay line
 
 With netem in the kernel the wait is spent in the queue of the sending interface instead. Losses in bursts
@@ -45,6 +46,7 @@ class Bends:
     copies: dict[str, float] = field(default_factory=dict)
     queues: dict[str, Egress] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
+    black_holes: set[str] = field(default_factory=set)  # of ICMP errors
     waits: list[Wait] = field(default_factory=list)
     singles: set[str] = field(default_factory=set)  # no super-packets: each is lost by itself
 
@@ -52,7 +54,7 @@ class Bends:
     def rules(self) -> object:
         """What has to be equal for the rules to be equal: how long a wait is, is not in them."""
         waits = [replace(wait, shape=CLEAN) for wait in self.waits]
-        return self.copies, self.losses, waits
+        return self.copies, self.losses, self.black_holes, waits
 
 
 def bends_of(plan: Plan, qualities: Mapping[str, LinkQuality], netem: bool) -> dict[str, Bends]:
@@ -87,6 +89,8 @@ def _bend(
         leaving.singles.add(sender[1])
     if shape.loss and shape.burst <= 1:
         arriving.losses[receiver[1]] = shape.loss
+    if shape.icmp == "drop":
+        arriving.black_holes.add(receiver[1])
     waiting = _wait(shape, netem)
     if waiting != CLEAN:
         for machine, wait in _waits(plan, Wait("", number, waiting), sender, receiver):
@@ -95,7 +99,7 @@ def _bend(
 
 def _wait(shape: Shape, netem: bool) -> Shape:
     """The delay line's part of a shape."""
-    part = replace(shape, rate=None, duplicate=0.0)
+    part = replace(shape, rate=None, duplicate=0.0, icmp="pass")
     if netem:
         part = replace(part, delay=0.0, jitter=0.0, reorder=0.0)
     return part if shape.burst > 1 else replace(part, loss=0.0)

@@ -1,4 +1,4 @@
-"""The bends of one machine as nf_tables: copies, losses and waits.
+"""The bends of one machine as nf_tables: copies, losses, black holes and waits.
 
 Two tables of the lab's own beside whatever the machine's rules are. Waits come before conntrack, or packets
 of one flow would take different mappings while the first is still held. They do not concern ARP, which has
@@ -30,6 +30,7 @@ def tables(
     at_wires = [
         *(_copies(device, indexes[device], chance) for device, chance in bends.copies.items()),
         *(_losses(device, indexes[device], chance) for device, chance in bends.losses.items()),
+        *(_black_hole(device, indexes[device]) for device in sorted(bends.black_holes)),
     ]
     of_neighbours, arriving, leaving = [], [], []
     for wait in bends.waits:
@@ -64,3 +65,9 @@ def _copies(device: str, index: int, chance: float) -> nf.Chain:
 def _losses(device: str, index: int, chance: float) -> nf.Chain:
     rules = [(nf.protocol(kind), nf.by_chance(chance), nf.drop()) for kind in (nf.IPV4, nf.IPV6)]
     return nf.Chain(f"losses{index}", nf.INGRESS, _FILTER, tuple(rules), device)
+
+
+def _black_hole(device: str, index: int) -> nf.Chain:
+    rules = [(nf.protocol(nf.IPV4), nf.is_icmp_error(kind), nf.drop()) for kind in nf.ERRORS]
+    all_rules = (*rules, (nf.is_icmp6_error(), nf.drop()))
+    return nf.Chain(f"blackhole{index}", nf.INGRESS, _FILTER, all_rules, device)

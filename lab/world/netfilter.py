@@ -19,6 +19,7 @@ from lab.world.netlink import NetlinkError, answers
 INET, NETDEV = 1, 5
 PREROUTING, POSTROUTING = 0, 4  # of INET
 INGRESS, EGRESS = 0, 1  # of NETDEV
+ERRORS = (3, 4, 11, 12)  # ICMP types, RFC 792; of ICMPv6 those below 128, RFC 4443 §2.1
 IPV4, IPV6 = b"\x08\x00", b"\x86\xdd"  # ether types
 
 _NETFILTER = 12
@@ -34,6 +35,7 @@ _SEND_BUFFER = 1 << 20
 
 _META_PROTOCOL, _META_MARK, _META_FROM, _META_TO, _META_TRANSPORT = 1, 3, 6, 7, 16
 _TCP, _TCP_RESET = b"\x06", 1
+_ICMP, _ICMP6, _FIRST_INFORMATIONAL = b"\x01", b"\x3a", b"\x80"
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _TCP_FLAGS, _RST = 13, 0x04  # RFC 9293 §3.1
 _ADDRESSES = {4: (12, 16), 6: (8, 24)}  # where source and destination are in the network header
@@ -109,6 +111,15 @@ def is_tcp_reset() -> bytes:
     return is_tcp() + flags + mask + _compare(bytes([_RST]))
 
 
+def is_icmp_error(type_: int) -> bytes:
+    return _meta(_META_TRANSPORT) + _compare(_ICMP) + _icmp_type() + _compare(bytes([type_]))
+
+
+def is_icmp6_error() -> bytes:
+    of_ipv6 = protocol(IPV6) + _meta(_META_TRANSPORT) + _compare(_ICMP6)
+    return of_ipv6 + _icmp_type() + _compare(_FIRST_INFORMATIONAL, _LESS)
+
+
 def marked(mark: int) -> bytes:
     return _meta(_META_MARK) + _compare(struct.pack("=I", mark))
 
@@ -159,6 +170,11 @@ def queue_by_xtables(line: int) -> bytes:
     """The same by the target of iptables, for kernels that have only that."""
     info = struct.pack("=H6x", line)
     return _expression("target", text(1, "NFQUEUE"), number(2, 0), attribute(3, info))
+
+
+def _icmp_type() -> bytes:
+    numbers = (number(1, _REGISTER), number(2, _TRANSPORT_HEADER), number(3, 0), number(4, 1))
+    return _expression("payload", *numbers)
 
 
 def _address(network: Network, offset: int) -> bytes:

@@ -155,6 +155,12 @@ def test_losses_are_where_packets_arrive_and_rates_where_they_leave() -> None:
     )
 
 
+def test_a_black_hole_is_where_packets_arrive() -> None:
+    bends = where("nyc", LinkQuality(down=Shape(icmp="drop")))
+
+    assert bends == {"internet": Bends(), "nyc": Bends(black_holes={"eth0"})}
+
+
 def test_losses_in_bursts_are_the_delay_lines() -> None:
     bends = where("nyc", LinkQuality(up=Shape(loss=0.1, burst=3)), netem=True)
 
@@ -172,7 +178,7 @@ def test_with_netem_the_wait_is_spent_where_packets_leave() -> None:
     assert "node-b" not in bends
 
 
-NOTHING = Backend(netem=False, tbf=False, queue=None, losses=False, copies=False)
+NOTHING = Backend(netem=False, tbf=False, queue=None, losses=False, copies=False, black_holes=False)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,7 @@ NOTHING = Backend(netem=False, tbf=False, queue=None, losses=False, copies=False
         (Shape(loss=0.1, burst=3), "burst"),
         (Shape(rate=10**6), "rate"),
         (Shape(duplicate=0.1), "duplicate"),
+        (Shape(icmp="drop"), "black hole of ICMP errors"),
     ],
 )
 def test_what_no_kernel_means_can_make_is_refused(shape: Shape, lacks: str) -> None:

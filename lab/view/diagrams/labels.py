@@ -116,6 +116,7 @@ def _shape(shape: Shape) -> list[str]:
         _rate(shape.rate) if shape.rate else "",
         f"{shape.reorder * 100:g} % reordered" if shape.reorder else "",
         f"{shape.duplicate * 100:g} % twice" if shape.duplicate else "",
+        "no ICMP errors" if shape.icmp == "drop" else "",
     )
     return [word for word in words if word]
 

@@ -1,0 +1,85 @@
+"""A link that loses ICMP errors: who sends too much, or to nobody, is never told. Either way alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.client import Lab
+from lab.errors import BadRequest
+from lab.model.errors import TopologyError
+from lab.model.link import Shape
+from lab.model.topology import loads
+from tests.lab.conftest import Up
+
+TWO = 'title = "two"\n[host.here]\nipv6 = true\n[host.there]\nipv6 = true\n'
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
+def test_nobody_learns_that_a_port_is_closed(up: Up, family: str) -> None:
+    lab = up(loads(TWO, "two.toml"))
+    assert told_of_a_closed_port(lab, family)
+
+    lab.link("here", way="up", icmp="drop")
+    assert told_of_a_closed_port(lab, family)  # the error comes down
+    lab.link("here", way="down", icmp="drop")
+    assert not told_of_a_closed_port(lab, family)
+    assert (
+        lab.run("here", ["ping", "-c1", "-W1", "there"]).returncode == 0
+    )  # no error, so it passes
+
+    lab.link("here", icmp="pass")
+    assert told_of_a_closed_port(lab, family)
+
+
+def test_nobody_learns_how_large_a_packet_may_be(up: Up) -> None:
+    lab = up(loads(TWO, "two.toml"))
+    lab.link("there", mtu=1300)
+    lab.link("here", way="down", icmp="drop")
+    assert largest_known(lab) == "1500"
+
+    lab.link("here", icmp="pass")
+    assert largest_known(lab) == "1300"
+
+
+def test_it_is_a_word_of_a_topology_too() -> None:
+    read = loads(TWO + '[link.here]\ndown = { icmp = "drop" }\n', "two.toml")
+    assert (read.links["here"].up, read.links["here"].down) == (Shape(), Shape(icmp="drop"))
+
+    with pytest.raises(
+        TopologyError, match=r'link\.here\.icmp: "lose" is neither "pass" nor "drop"'
+    ):
+        loads(TWO + '[link.here]\nicmp = "lose"\n', "two.toml")
+
+
+def test_a_live_change_says_what_changed_and_refuses_other_words(up: Up) -> None:
+    lab = up(loads(TWO, "two.toml"))
+
+    answer = lab.link("here", way="up", icmp="drop")
+    assert answer["changed"] == ["icmp pass -> drop (up)"]
+    assert answer["link"]["words"] == "icmp drop (up)"
+    assert answer["link"]["by"] == ["icmp: nf_tables"]
+    with pytest.raises(BadRequest, match='here: icmp: "lose" is neither "pass" nor "drop"'):
+        lab.link("here", icmp="lose")
+
+
+def told_of_a_closed_port(lab: Lab, family: str) -> bool:
+    script = (
+        "import socket\n"
+        f"[(*_, there), *_] = socket.getaddrinfo('there', 9, socket.{family}, socket.SOCK_DGRAM)\n"
+        f"with socket.socket(socket.{family}, socket.SOCK_DGRAM) as s:\n"
+        "    s.connect(there)\n"
+        "    s.settimeout(0.5)\n"
+        "    s.send(b'x')\n"
+        "    s.recv(1)\n"
+    )
+    said = lab.run("here", ["python3", "-c", script]).stderr
+    assert "ConnectionRefusedError" in said or "TimeoutError" in said, said
+    return "ConnectionRefusedError" in said
+
+
+def largest_known(lab: Lab) -> str:
+    """The path MTU that the kernel of `here` holds for `there` after a large packet."""
+    there = lab.plan().underlay["there"]
+    lab.run("here", ["ping", "-n", "-c2", "-i0.1", "-W1", "-M", "do", "-s1400", there])
+    words = lab.run("here", ["ip", "route", "get", there]).stdout.split()
+    return words[words.index("mtu") + 1] if "mtu" in words else "1500"
