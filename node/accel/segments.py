@@ -68,7 +68,7 @@ class AcceleratedSegments:
         self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
     ) -> list[Rows]:
         if superpacket.is_ordinary:
-            return self.seal_packets(key, receiver, counter, [superpacket])
+            return self._seal_one(key, receiver, counter, superpacket)
         what, packet = cut(superpacket), ffi.from_buffer(superpacket.packet)
         front = what.header_length
         size = padded(front + what.segment, self._mtu) + OVERHEAD
@@ -93,6 +93,19 @@ class AcceleratedSegments:
             out += self._seal_run(key, receiver, counter, run)
             counter += len(run.packets)
         return out
+
+    def _seal_one(
+        self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
+    ) -> list[Rows]:
+        start, offset = unfinished(superpacket)
+        length = len(superpacket.packet)
+        size = padded(length, self._mtu) + OVERHEAD
+        lib.seal_equal(
+            *(self._cipher, ffi.from_buffer(key), receiver, counter),
+            *(ffi.from_buffer(superpacket.packet), length, length, 1, start, offset),
+            *(self._sealed_at, size),
+        )
+        return [Rows(self._sealed, 0, size, size)]
 
     def _seal_equal(self, key: bytes, receiver: int, counter: int, run: EqualRun) -> list[Rows]:
         size = padded(run.length, self._mtu) + OVERHEAD

@@ -138,9 +138,15 @@ class Device:
             self.counters["no_peer_for_destination"] += len(packets)
             return
         try:
-            yield from peer.send_batch(packets, now)
+            sealed = peer.seal_batch(packets, now)
         except Malformed:
+            sealed = None
+        if sealed is None:
             yield from self.send(self._whole(packets), now)
+            return
+        session, rows = sealed
+        yield TransmitRows(peer.key, rows)
+        yield from peer.sent_batch(session, now)
 
     def _whole(self, packets: Sequence[SuperPacket]) -> list[bytes]:
         """Those that can be cut or finished, so that one bad read costs no other."""
@@ -199,8 +205,8 @@ class Device:
         peer, session = self._local.indices.lookup(index) or (None, None)
         if peer is None or session is None:
             self.counters["unknown_index"] += rows.count
-            return
-        yield from peer.receive_rows(session, rows, source, now)
+            return iter(())
+        return peer.receive_rows(session, rows, source, now)
 
     def _receive_handshake(self, datagram: bytes, source: Source, now: float) -> list[Output]:
         try:

@@ -21,7 +21,6 @@ from node.core.device_outputs import (
     Output,
     Source,
     Transmit,
-    TransmitRows,
 )
 from node.core.inner_packets import admit, admit_writes
 from node.core.keypairs import Keypairs
@@ -37,7 +36,7 @@ from node.core.noise import (
 from node.core.peer_config import PeerConfig, PeerStatus
 from node.core.rows import OVERHEAD, Rows
 from node.core.session import Session
-from node.core.superpacket import SuperPacket, split
+from node.core.superpacket import SuperPacket
 from node.core.timers import Timer, Timers
 from node.wire.wireguard import (
     INITIATION_SIZE,
@@ -106,12 +105,14 @@ class Peer:
         sent: list[Output] = [self._seal(session, packets, now)]
         return sent + self._renew_on_send(session, now)
 
-    def send_batch(self, packets: Sequence[SuperPacket], now: float) -> Iterator[Output]:
-        """One super-packet or a run of ordinary ones. Raises Malformed for what cannot be cut."""
+    def seal_batch(
+        self, packets: Sequence[SuperPacket], now: float
+    ) -> tuple[Session, Sequence[Rows]] | None:
+        """One super-packet or a run of ordinary ones; None without a session. What comes back must be
+        sent, and then be told to `sent_batch`. Raises Malformed for what cannot be cut."""
         session = self._usable(MOST_ROWS, now)
         if session is None:
-            yield from self.send([whole for packet in packets for whole in split(packet)], now)
-            return
+            return None
         segments, key, counter = self._local.segments, session.send_key, session.send_counter
         if len(packets) == 1:
             rows = segments.seal_superpacket(key, session.remote_index, counter, packets[0])
@@ -120,10 +121,12 @@ class Peer:
         for each in rows:
             session.reserve(each.count)
             self._tx_bytes += each.stop - each.start
-        yield TransmitRows(self.key, rows)
+        return session, rows
+
+    def sent_batch(self, session: Session, now: float) -> list[Output]:
         self._timers.authenticated_sent(now)
         self._timers.data_sent(now)
-        yield from self._renew_on_send(session, now)
+        return self._renew_on_send(session, now)
 
     def initiate(self, now: float, renew: bool) -> list[Output]:
         if not renew and self._usable(1, now) is not None:
