@@ -66,9 +66,10 @@ def fixed_addresses(family: Family) -> Iterator[tuple[str, str | None, Address]]
 
 
 def inside(family: Family, router: str) -> int:
-    """How many machines have an address in a router's LAN."""
-    hosts = sum(router in host.on for host in family.hosts)
-    return hosts + sum(below.upstream == router for below in family.routers)
+    """How many machines it sees inside: in its LAN, and behind routers there that only route."""
+    below = [each for each in family.routers if each.upstream == router]
+    behind = sum(inside(family, each.name) for each in below if family.is_routed(each))
+    return sum(router in host.on for host in family.hosts) + len(below) + behind
 
 
 def is_routed_to(family: Family, router: Router) -> bool:

@@ -77,10 +77,12 @@ class Ground:
             yield each.name, each.name
 
     def inside(self, side: Addresses, router: str) -> list[Address]:
-        """Their addresses in its LAN."""
+        """The addresses that it sees inside: of its LAN, and behind routers there that only route."""
         hosts = (_uplink(side, host, n) for host, n in self.plugged.get(router, ()))
-        below = (_uplink(side, each.name) for each in self.below(router))
-        return [uplink[0] for uplink in chain(hosts, below) if uplink]
+        below = self.below(router)
+        uplinks = chain(hosts, (_uplink(side, each.name) for each in below))
+        behind = (self.inside(side, each.name) for each in below if side.family.is_routed(each))
+        return [*(uplink[0] for uplink in uplinks if uplink), *chain.from_iterable(behind)]
 
     def routed_below(self, side: Addresses, router: Router) -> Iterator[Network]:
         """What only routing reaches: its own LAN if it is no NAT, and those further down."""
