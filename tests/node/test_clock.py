@@ -11,6 +11,7 @@ import pytest
 PROGRAM = "import time; from node.io.loop import Loop; print(Loop.now() - time.monotonic())"
 
 
+@pytest.mark.scenario(69)
 @pytest.mark.parametrize("slept", [0, 3600])
 def test_the_time_of_a_suspend_counts(slept: int) -> None:
     """A machine that has slept that long, as far as its clocks tell."""
