@@ -33,7 +33,10 @@ METRIC_STEP = 100
 
 # Two ways to one machine are nothing strange here, so no packet is dropped for its source.
 NO_RP_FILTER = (("net.ipv4.conf.all.rp_filter", "0"), ("net.ipv4.conf.default.rp_filter", "0"))
-FORWARDING = (("net.ipv4.ip_forward", "1"), *NO_RP_FILTER)
+# Pings to addresses of other LANs end here, in an error each; a ration of errors that they have used up
+# would make a NAT that translates errors look like one that drops them.
+NO_ICMP_RATION = (("net.ipv4.icmp_ratelimit", "0"),)
+FORWARDING = (("net.ipv4.ip_forward", "1"), *NO_RP_FILTER, *NO_ICMP_RATION)
 FORWARDING6 = (("net.ipv6.conf.all.forwarding", "1"),)
 # A redirect would show a hairpinned packet's inside address to its sender; and where bridged packets
 # pass iptables, a hairpin through the LAN's bridge is broken.
