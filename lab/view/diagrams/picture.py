@@ -32,7 +32,7 @@ ELBOW = 18.0  # how far below a router its links part
 PORT = 26.0  # between the uplinks of one host
 BAND = 40.0
 HEAD = 92.0  # the band's name stands before the first link to it
-WORDS = 7.0  # between a link and its words
+WORDS = 12.0  # between a link and its words: room for lines beside it
 
 
 @dataclass(frozen=True, slots=True)
