@@ -66,7 +66,8 @@ export class Dots {
       this.running[kept++] = dot;
       if (share < 0) continue;
       const [x, y] = dot.follow(dot.back ? 1 - share : share);
-      dot.circle.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+      dot.circle.cx.baseVal.value = x;
+      dot.circle.cy.baseVal.value = y;
       if (!dot.isShown) {
         dot.isShown = true;
         this.layer.append(dot.circle);

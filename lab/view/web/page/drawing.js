@@ -73,6 +73,7 @@ export class Drawing {
     svg.append(dots);
     this.dots = new Dots(dots, this);
     this.flows = this.broken = null;
+    this.lanes = new Map(); // by where they are: {style, made: the elements}
   }
 
   wireAt(name, lane) {
@@ -87,25 +88,25 @@ export class Drawing {
     return lanes.across(a.points, b.points, lane, this.band, this.tall, slot);
   }
 
+  // Only what changed is touched: with nine homes all talking there are some seventy lanes.
   putLanes({ flows, across }) {
     this.flows = flows;
     this.acrossShown = across;
-    const strongest = new Map();
-    const note = (key, style, points) => {
-      const known = strongest.get(key);
-      if (points && (!known || STRENGTH.indexOf(style) > STRENGTH.indexOf(known.style))) strongest.set(key, { style, points });
-    };
-    for (const [name, , lane, style] of flows) note(`wire ${name} ${lane}`, style, this.wireAt(name, lane));
-    for (const [from, to, lane, style] of across) {
-      note(`across ${[from, to].sort().join(" ")} ${lane}`, style, this.acrossAt(from, to, lane));
+    const wanted = strongest(flows, across);
+    for (const [key, { made }] of this.lanes) {
+      if (wanted.has(key)) continue;
+      made.forEach((each) => each.remove());
+      this.lanes.delete(key);
     }
-    const drawn = { wire: [], across: [] };
-    for (const [key, { style, points }] of strongest) {
-      const [where, ...rest] = key.split(" ");
-      drawn[where].push(...lines(style, lanes.d(points), rest.join(" ")));
+    for (const [key, lane] of wanted) {
+      const known = this.lanes.get(key);
+      if (known?.style === lane.style) continue;
+      known?.made.forEach((each) => each.remove());
+      const points = lane.to ? this.acrossAt(lane.from, lane.to, lane.lane) : this.wireAt(lane.from, lane.lane);
+      const made = points ? lines(lane.style, lanes.d(points), key) : [];
+      (lane.to ? this.inBand : this.layer).append(...made);
+      this.lanes.set(key, { style: lane.style, made });
     }
-    this.layer.replaceChildren(...drawn.wire);
-    this.inBand.replaceChildren(...drawn.across);
   }
 
   putBroken(broken) {
@@ -125,6 +126,19 @@ export class Drawing {
     place.hidden = !told.length;
     place.textContent = `Broken now: ${told.join(" · ")}`;
   }
+}
+
+// What is to be drawn, by where it is: of all that shares a lane, both ways, the strongest style.
+function strongest(flows, across) {
+  const found = new Map();
+  const note = (key, style, where) => {
+    if (STRENGTH.indexOf(style) > STRENGTH.indexOf(found.get(key)?.style)) found.set(key, { style, ...where });
+  };
+  for (const [from, , lane, style] of flows) note(`${from} ${lane}`, style, { from, lane });
+  for (const [from, to, lane, style] of across) {
+    note(`${[from, to].sort().join(" ")} ${lane}`, style, { from, to, lane });
+  }
+  return found;
 }
 
 // A double line is a broad one with the paper showing through its middle.
