@@ -9,6 +9,8 @@ are the commands' own; a command line that cannot be read is bad input as well: 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
 
@@ -34,10 +36,8 @@ class Program(program.Program):
             sys.exit(nobody_reads())
 
     def parse_tasks(self) -> None:
-        try:
+        with self._readable():
             super().parse_tasks()
-        except ParseError as error:
-            raise Exit(self._told(error), BAD_INPUT) from None
 
     def parse_cleanup(self) -> None:
         if self.args.complete.value:
@@ -46,15 +46,22 @@ class Program(program.Program):
             if found := completions(words, contexts):
                 print("\n".join(found))
                 raise Exit
-        super().parse_cleanup()
+        with self._readable():
+            super().parse_cleanup()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except ParseError as error:
+            raise Exit(self._told(error), BAD_INPUT) from None
 
     def _told(self, error: ParseError) -> str:
-        words = list(self.core.unparsed)
         if error.context is not None and error.context.name:
             command = error.context.name
             return f"{command}: {_plain(error)}\n{self.binary} --help {command} shows what it takes"
         names = list(self.collection.task_names)
-        unknown = next((word for word in words if word not in names), "")
+        unknown = str(error).partition("'")[2].rpartition("'")[0]
         near = get_close_matches(unknown, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"{self.binary} --list shows what there is"
         return f"there is no command {unknown}\n{hint}"

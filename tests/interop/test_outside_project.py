@@ -125,7 +125,7 @@ def test_a_command_line_that_cannot_be_read_is_bad_input(
     done = outside.run("punchlab", *words)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) <= 2  # what is wrong, and what to do
 
 
 def test_another_projects_tests_pass_with_the_plugin(outside: Outside) -> None:

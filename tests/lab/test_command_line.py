@@ -30,6 +30,7 @@ BIN = Path(sys.executable).parent
 CONTEXTS = namespace.to_contexts()
 BY_NAME = {str(each.name): each for each in CONTEXTS}
 NOT_OURS = ("--", ">")  # from there on the words are somebody else's
+HELP_UP = "punchlab --help lab.up shows what it takes"
 WIDTH = 80  # columns
 NAME_COLUMN = 2 + len("lab.topologies") + 3
 
@@ -139,6 +140,8 @@ def test_names_of_a_running_lab_are_completed(up: Up) -> None:
     ("words", "told"),
     [
         (["lab.upp", "nat-pair"], "there is no command lab.upp\ndid you mean lab.up?"),
+        (["--help", "lab.upp"], "there is no command lab.upp\ndid you mean lab.up?"),
+        (["lab.up", "x", "--nmae", "y"], "lab.up: no idea what '--nmae' is!\n" + HELP_UP),
         (["lab.up"], "lab.up: it takes topology\npunchlab --help lab.up shows what it takes"),
         (["lab.cut", "x", "a"], "lab.cut: it takes b\npunchlab --help lab.cut shows what it takes"),
         (["lab.wait", "x", "a", "b", "--within", "soon"], "soon: expected a number, like 2.5"),
