@@ -26,8 +26,8 @@ void finish_rows(uint8_t *rows, size_t size, size_t count, size_t length, size_t
 void seal_rows(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter, uint8_t *rows,
                size_t size, size_t count, size_t last);
 void seal_equal(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter,
-                const uint8_t *packets, size_t step, size_t length, size_t count, size_t start,
-                size_t offset, uint8_t *rows, size_t size);
+                const uint8_t *packets, size_t step, size_t length, size_t count, int unfinished,
+                size_t start, size_t offset, uint8_t *rows, size_t size);
 void seal_super(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter, const uint8_t *packet,
                 size_t ip_length, size_t header_length, size_t segment, size_t count, size_t rest,
                 int protocol, uint8_t *rows, size_t size, size_t last);

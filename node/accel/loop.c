@@ -95,10 +95,10 @@ static void finish_rows(uint8_t *rows, size_t size, size_t count, size_t length,
     }
 }
 
-/* Packets of one length that lie `step` apart; without `offset` their checksums are whole. */
+/* Packets of one length that lie `step` apart; perhaps their checksums are to be finished. */
 static void seal_equal(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t counter,
                        const uint8_t *packets, size_t step, size_t length, size_t count,
-                       size_t start, size_t offset, uint8_t *rows, size_t size)
+                       int unfinished, size_t start, size_t offset, uint8_t *rows, size_t size)
 {
     size_t text = size - HEAD - TAG;
     use_key(c, key);
@@ -106,7 +106,7 @@ static void seal_equal(cipher *c, const uint8_t *key, uint32_t receiver, uint64_
         uint8_t *row = rows + i * size;
         memcpy(row + HEAD, packets + i * step, length);
         memset(row + HEAD + length, 0, text - length);
-        if (offset)
+        if (unfinished)
             finish_rows(row, size, 1, length, start, offset);
         seal_row(c, row, text, counter + i, receiver, key);
     }

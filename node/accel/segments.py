@@ -97,12 +97,12 @@ class AcceleratedSegments:
     def _seal_one(
         self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
     ) -> list[Rows]:
-        start, offset = unfinished(superpacket)
+        checksum = unfinished(superpacket)
         length = len(superpacket.packet)
         size = padded(length, self._mtu) + OVERHEAD
         lib.seal_equal(
             *(self._cipher, ffi.from_buffer(key), receiver, counter),
-            *(ffi.from_buffer(superpacket.packet), length, length, 1, start, offset),
+            *(ffi.from_buffer(superpacket.packet), length, length, 1, *checksum),
             *(self._sealed_at, size),
         )
         return [Rows(self._sealed, 0, size, size)]
@@ -111,11 +111,11 @@ class AcceleratedSegments:
         size = padded(run.length, self._mtu) + OVERHEAD
         if run.number * size > CAPACITY:
             return self._plain.seal_packets(key, receiver, counter, run)
-        start, offset = unfinished(run[0])
+        checksum = unfinished(run[0])
         at = ffi.from_buffer(run.buffer) + run.start
         lib.seal_equal(
             *(self._cipher, ffi.from_buffer(key), receiver, counter, at, run.step),
-            *(run.length, run.number, start, offset, self._sealed_at, size),
+            *(run.length, run.number, *checksum, self._sealed_at, size),
         )
         return sends(self._sealed, run.number * size, size)
 

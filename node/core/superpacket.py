@@ -110,22 +110,22 @@ def split(superpacket: SuperPacket) -> list[bytes]:
     return [_segment(packet, shape, i) for i in range(shape.count)]
 
 
-def unfinished(superpacket: SuperPacket) -> tuple[int, int]:
-    """Where the checksum starts that an ordinary packet still needs, and its offset there; or zeros."""
+def unfinished(superpacket: SuperPacket) -> tuple[bool, int, int]:
+    """Whether an ordinary packet still needs its checksum: from where, and stored how far behind."""
     header, packet = superpacket
     if not header.flags & NEEDS_CHECKSUM:
-        return 0, 0
+        return False, 0, 0
     if header.checksum_start + header.checksum_offset + 2 > len(packet):
         raise Malformed(f"virtio header: checksum at {header.checksum_start}, beyond the packet")
-    return header.checksum_start, header.checksum_offset
+    return True, header.checksum_start, header.checksum_offset
 
 
 def finished(superpacket: SuperPacket) -> bytes:
     """An ordinary packet with its checksum."""
-    header, packet = superpacket
-    if not header.flags & NEEDS_CHECKSUM:
+    packet = superpacket.packet
+    is_unfinished, start, offset = unfinished(superpacket)
+    if not is_unfinished:
         return packet.tobytes()
-    start, offset = unfinished(superpacket)
     out = bytearray(packet)
     finish_checksum(out, start, offset)
     return bytes(out)

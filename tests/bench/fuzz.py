@@ -31,7 +31,7 @@ IN_CHILD = "--child"
 NAMES = (
     "derp_frames", "derp_logins", "disco_bodies", "datagrams", "inner_packets", "texts", "http",
     "websocket", "relay_requests", "relay_frames", "relay_client", "relay_answers",
-    "mesh_datagrams", "mesh_disco", "wireguard_device",
+    "mesh_datagrams", "mesh_disco", "wireguard_device", "tun_reads", "tunnel_batches",
 )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ from node.wire import (
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
 from node.wire.websocket import Unframer
+from tests.bench.fuzz_batches import tun_reads, tunnel_batches
 from tests.node.relay_rig import FAST, MESH_KEY, SERVER, A, B, Rig, client_info, fixed_random
 from tests.node.test_netmap import NETMAP
 
@@ -262,6 +263,6 @@ TARGETS: dict[str, Target] = {
     for target in (
         derp_frames, derp_logins, disco_bodies, datagrams, inner_packets, texts, http, websocket,
         relay_requests, relay_frames, relay_client, relay_answers, mesh_datagrams, mesh_disco,
-        wireguard_device,
+        wireguard_device, tun_reads, tunnel_batches,
     )
 }  # fmt: skip
