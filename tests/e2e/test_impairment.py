@@ -53,7 +53,7 @@ def test_a_rung_of_the_ladder_is_felt_and_bears(
     net, a, b = pair
 
     with bent(net, end, **LADDER[rung]):
-        echoes = a.stream(b, count=40, interval=0.03).finish()
+        echoes = a.stream(b, count=30, interval=0.02).finish()
         if rung != "unusable":
             a.wait_for_path(b, "direct", within=BACK)
 

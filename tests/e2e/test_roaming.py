@@ -64,7 +64,7 @@ def test_a_laptop_that_leaves_a_hard_nat_is_direct_elsewhere(
     at_home: tuple[Net, Node, Node],
 ) -> None:
     net, a, b = at_home
-    stream = a.stream(b, count=300, interval=0.02)
+    stream = a.stream(b, count=200, interval=0.02)
     left = time.monotonic()
 
     net.move("node-a", "cafe")
@@ -81,7 +81,7 @@ def test_another_address_in_the_same_network_is_as_good(
 ) -> None:
     """As a DHCP client does it whose lease was not renewed."""
     net, a, b = in_the_cafe
-    stream = a.stream(b, count=300, interval=0.02)
+    stream = a.stream(b, count=200, interval=0.02)
     before = time.monotonic()
 
     with addresses(net, "192.168.77.99"):

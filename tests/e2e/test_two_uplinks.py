@@ -58,7 +58,7 @@ def by_wifi(world: Net) -> tuple[Net, Node, Node]:
 @pytest.mark.scenario(60)
 def test_a_faster_link_that_appears_is_used(by_wifi: tuple[Net, Node, Node]) -> None:
     net, a, b = by_wifi
-    stream = a.stream(b, count=300, interval=0.02)
+    stream = a.stream(b, count=200, interval=0.02)
     began = time.monotonic()
 
     with plugged(net, OFFICE_A, OFFICE_B):
@@ -99,7 +99,7 @@ def test_a_laptop_that_goes_back_and_forth_takes_the_path_along(
 ) -> None:
     net, a, b = by_wifi
     began = time.monotonic()
-    stream = a.stream(b, count=400, interval=0.02)
+    stream = a.stream(b, count=250, interval=0.02)
 
     for _ in range(3):
         for new, old, router in ((PHONE, WIFI, "cell"), (WIFI, PHONE, "home-a")):
@@ -139,7 +139,7 @@ def test_a_split_tunnel_that_leads_to_the_peer_alone_is_got_round(
     """node-b is sent to by the phone, and everybody else by Wi-Fi."""
     net, a, b = by_wifi
     home_b = net.lab.plan().underlay["home-b"]
-    stream = a.stream(b, count=250, interval=0.02)
+    stream = a.stream(b, count=150, interval=0.02)
 
     with plugged(net, PHONE), route(net, f"{home_b} via 192.168.43.1"):
         wait_for_packets(net, "cell", 5, f"udp and dst host {home_b}")  # that is where they go
@@ -158,13 +158,13 @@ def test_a_direct_path_stays_though_the_relay_is_faster(by_wifi: tuple[Net, Node
     with plugged(net, PHONE), route(net, f"{nyc} via 192.168.43.1"):
         reaches(a, b)
         began = net.wait_for_event("node-a", "path", BACK, before, kind="direct")["at"]
-        to_the_relay = net.run("node-a", "ping", "-c3", "-i0.1", nyc).stdout
+        to_the_relay = net.run("node-a", "ping", "-c10", "-i0.05", nyc).stdout
         echoes = a.stream(b, count=150, interval=0.02).finish()
         assert moved(a, b, began) == []
         net.prove_direct(a, b)
 
-    assert float(re.findall(r"time=([\d.]+) ms", to_the_relay)[-1]) < 40
-    assert min(trips(echoes.sent, echoes.received)) >= 0.04
+    assert min(map(float, re.findall(r"time=([\d.]+) ms", to_the_relay))) < 20
+    assert min(trips(echoes.sent, echoes.received)) >= 0.02  # by home-a, one way at least
 
 
 # --- what they share
