@@ -61,9 +61,9 @@ class Show:
     async def run(self) -> None:
         """Returns when the lab is gone."""
         while not self._is_over:
+            self._look()
             if self._is_stale:
                 await self._redraw()
-            self._look()
             await asyncio.sleep(PACE)
             with contextlib.suppress(TimeoutError):  # what has ended is seen too
                 async with asyncio.timeout(HOLD / 2):
@@ -83,6 +83,7 @@ class Show:
             drawing, plan = await asyncio.to_thread(self._sketch)
             self._looker.drawing = drawing
             self._scene.replan(plan)
+            self._is_new.set()
 
     def greeting(self) -> bytes:
         """What a viewer is told first: all that is known, and which time it is."""
