@@ -32,6 +32,7 @@ def sketch(lab: Lab, pinged: Pair | None) -> Json:
         "hosts": [host.name for host in topology.hosts],
         "movable": [host.name for host in topology.hosts if host.on],
         "nodes": [host.name for host in topology.hosts if host.runs == "node"],
+        "peers": [host.name for host in topology.hosts if host.peer_relay],
         "daemons": [*_with_daemons(topology)],
         "links": [link["link"] for link in links],
         "profiles": list(PRESETS),

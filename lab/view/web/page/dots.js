@@ -31,16 +31,16 @@ export class Dots {
       seen.add(`${wire} ${way} ${lane} ${style}`);
       const depth = this.depths.get(wire) ?? 1;
       const hop = way === "up" ? this.deepest - depth : this.deepest + depth;
-      this.start(`${wire} ${lane}`, () => this.drawing.wireAt(wire, lane), way === "down", style, time + hop * HOP);
+      this.start(`${wire} ${lane}`, () => this.drawing.wireAt(wire, lane), way === "down", lane, style, time + hop * HOP);
     }
     for (const [from, to, lane, style] of moment.across) {
       if (!seen.has(`${from} up ${lane} ${style}`) || !seen.has(`${to} down ${lane} ${style}`)) continue;
       const points = () => this.drawing.acrossAt(from, to, lane);
-      this.start(`${from} ${to} ${lane}`, points, false, style, time + this.deepest * HOP);
+      this.start(`${from} ${to} ${lane}`, points, false, lane, style, time + this.deepest * HOP);
     }
   }
 
-  start(key, points, back, style, at) {
+  start(key, points, back, lane, style, at) {
     if (this.running.length >= MOST) return;
     if (!this.walks.has(key)) {
       const found = points();
@@ -50,7 +50,7 @@ export class Dots {
     if (!follow) return;
     const circle = this.idle.pop() ?? document.createElementNS(SVG, "circle");
     circle.setAttribute("r", style === "dashed" ? 3 : 4);
-    circle.setAttribute("class", `dot ${style}`);
+    circle.setAttribute("class", `dot ${style}${lane === "peer-relay" ? " by-peer" : ""}`);
     this.running.push({ circle, follow, back, at, isShown: false });
   }
 

@@ -103,7 +103,7 @@ export class Drawing {
       if (known?.style === lane.style) continue;
       known?.made.forEach((each) => each.remove());
       const points = lane.to ? this.acrossAt(lane.from, lane.to, lane.lane) : this.wireAt(lane.from, lane.lane);
-      const made = points ? lines(lane.style, lanes.d(points), key) : [];
+      const made = points ? lines(lane, lanes.d(points), key) : [];
       (lane.to ? this.inBand : this.layer).append(...made);
       this.lanes.set(key, { style: lane.style, made });
     }
@@ -142,8 +142,8 @@ function strongest(flows, across) {
 }
 
 // A double line is a broad one with the paper showing through its middle.
-function lines(style, d, name) {
-  const made = [path(`lane ${style}`, d)];
+function lines({ style, lane }, d, name) {
+  const made = [path(`lane ${style}${lane === "peer-relay" ? " by-peer" : ""}`, d)];
   made[0].dataset.lane = name;
   if (style === "double") made.push(path("lane core", d));
   return made;

@@ -56,6 +56,7 @@ function frame(time) {
       document.getElementById("title").textContent = shown.title;
       document.title = `${shown.lab} · punchlab`;
       document.getElementById("pinged").textContent = shown.pinged ? `from ${shown.pinged.join(" to ")}` : "";
+      document.getElementById("by-peer").hidden = !shown.peers.length;
       path.offer(shown.nodes, shown.pinged);
       if (cursor.isLive) controls.offer(shown);
     }
