@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any
 
 import pytest
 
 from lab.pytest_plugin import Net, NoReply, StartLab
 from tests.e2e.asked import netmap_of, node, status, via
 from tests.e2e.captures import captured
+from tests.e2e.netmaps import change_netmap, with_peer, without
 from tests.e2e.pairs import BACK, at_last, direct_pair, reaches
 from tests.interop.datagrams import payloads
 
@@ -24,7 +23,6 @@ A_THIRD = """
 runs = "node"
 overlay = "100.64.3.30"
 """
-Netmap = dict[str, Any]
 
 
 @pytest.mark.scenario(85)
@@ -148,28 +146,6 @@ def test_a_reply_finds_its_way_though_the_home_of_the_other_is_unknown(lab: Star
     assert [peer["relay"] for peer in status(net, "node-b")["peers"]] == ["999"]
     assert via(net, "node-b", "node-a") == "fra"  # where it was heard
     net.prove_relayed(a, b)
-
-
-# --- other netmaps
-
-
-def change_netmap(net: Net, host: str, change: Callable[[Netmap], Netmap]) -> None:
-    file = netmap_of(net, host)
-    file.write_text(json.dumps(change(json.loads(file.read_text()))))
-    node(net, host, "reload")
-
-
-def without(peer: str) -> Callable[[Netmap], Netmap]:
-    return lambda netmap: (
-        netmap | {"peers": [each for each in netmap["peers"] if each["name"] != peer]}
-    )
-
-
-def with_peer(name: str, **fields: object) -> Callable[[Netmap], Netmap]:
-    return lambda netmap: (
-        netmap
-        | {"peers": [each | fields if each["name"] == name else each for each in netmap["peers"]]}
-    )
 
 
 def node_with_a_new_key(net: Net, host: str) -> subprocess.Popen[str]:
