@@ -4,6 +4,7 @@ The loop is built where a compiler is, and done without elsewhere. The topologie
 repository, because people look for them there; installed, they travel inside the package.
 """
 
+import sys
 from pathlib import Path
 
 from setuptools import setup
@@ -25,6 +26,9 @@ class BuildWithTopologies(build_py):
         into = Path(self.build_lib, "lab", "topologies")
         return [(str(each), str(into / each.name)) for each in Path("topologies").glob("*.toml")]
 
+
+# An isolated build does not look here by itself, and the recipe of the C loop imports its neighbours.
+sys.path.insert(0, str(Path(__file__).parent))
 
 setup(
     cffi_modules=["node/accel/build.py:ffibuilder"],
