@@ -113,3 +113,32 @@ def test_each_change_says_what_it_did(invoke: Callable[..., Result]) -> None:
     assert [each for each in events if each in ("nat", "cut", "restore", "move")] == [
         *("nat", "nat", "cut", "restore", "move")
     ]
+
+    story = [line.split(maxsplit=1)[1] for line in said("lab.events", "nat-pair", "--story")]
+    assert "the direct way between node-a and node-b was cut" in story
+    assert "node-a moved from home-a to home-b, as 192.168.2.11" in story
+    assert "the node of node-b was ended (kill)" in story
+
+
+def test_what_has_an_answer_has_it_as_json(invoke: Callable[..., Result]) -> None:
+    def told(*words: str) -> object:
+        done = invoke(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    cable = {"host": "nyc", "wires": ["nyc/eth0 to internet/nyc"]}
+    assert told("lab.unplug", "nat-pair", "nyc") == {**cable, "is_plugged": False}
+    assert told("lab.plug", "nat-pair", "nyc") == {**cable, "is_plugged": True}
+    assert told("lab.wait", "nat-pair", "nyc", "home-a", "--path", "none") == {
+        "from": "nyc",
+        "to": "home-a",
+        "kind": "none",
+    }
+    frozen = told("lab.daemon", "nat-pair", "nyc", "--freeze")
+    assert isinstance(frozen, dict)
+    assert (frozen["host"], frozen["daemon"]["state"]) == ("nyc", "frozen")
+    lines = [
+        json.loads(line) for line in invoke("lab.logs", "nat-pair", "--json").stdout.splitlines()
+    ]
+    assert {"node-a", "node-b"} <= {line["host"] for line in lines}
+    assert told("lab.down", "nat-pair") == [{"lab": "nat-pair", "was_up": True}]
