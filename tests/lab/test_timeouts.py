@@ -5,16 +5,14 @@ That a mapping really ends when its time is over is watched on routers of two se
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.client import Lab
-from lab.model.nat import PRESETS, Nat
+from lab.model.nat import PRESETS, Nat, sysctls
+from tests.lab.remembered import Remembered, remembered
 from tests.lab.street import street
 
 pytestmark = [
@@ -24,18 +22,22 @@ pytestmark = [
     ),
 ]
 
-TIMED = [name for name, nat in PRESETS.items() if nat.udp and nat.filtering != "none"]
+TIMED = [name for name, nat in PRESETS.items() if nat.udp and sysctls(nat)]
 BY_MAP = ["full-cone", "restricted-cone", "symmetric-sequential", "cgnat", "no-inbound-refresh"]
-NOBODY, PORT = "192.0.2.10", 41999  # who never answers on this port, and from which we ask
+OF_LINUX = ["home-linux", "home-linux-input-accept"]
+Found = tuple[dict[str, Remembered], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+    tables = {**{name: ["in"] for name in BY_MAP}, "absolute-lifetime": ["in", "young1"]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PUNCHLAB_STATE", str(tmp_path_factory.mktemp("timeouts")))
         lab = Lab.up(street(TIMED))
-        yield lab
-        lab.down()
+        try:
+            yield remembered(lab, TIMED, tables, OF_LINUX)
+        finally:
+            lab.down()
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         ("home-linux-input-accept", 30),
         ("cgnat", 120),
         ("cgnat-hard", 30),
+        ("elastic-ip", 120),
         ("elastic-ip-firewalled", 120),
         ("short-timer", 5),
         ("no-inbound-refresh", 5),
@@ -58,16 +61,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         ("absolute-lifetime", 20),
     ],
 )
-def test_a_flow_lives_for_as_long_as_its_preset_says(lab: Lab, name: str, seconds: int) -> None:
-    before = time.monotonic()
-    send(lab, f"{name}-1")
-    left = of_flow(lab, name)
+def test_a_flow_lives_for_as_long_as_its_preset_says(found: Found, name: str, seconds: int) -> None:
+    of_one_packet, _ = found
 
-    assert left == within(seconds, before)
+    assert of_one_packet[name].left == within(seconds, of_one_packet[name].passed)
 
 
 @pytest.mark.parametrize(
-    ("name", "map_", "seconds"),
+    ("name", "table", "seconds"),
     [
         *((name, "in", PRESETS[name].timeout) for name in BY_MAP),
         ("absolute-lifetime", "in", 20),
@@ -75,90 +76,28 @@ def test_a_flow_lives_for_as_long_as_its_preset_says(lab: Lab, name: str, second
     ],
 )
 def test_a_mapping_that_rules_remember_lives_as_long(
-    lab: Lab, name: str, map_: str, seconds: int
+    found: Found, name: str, table: str, seconds: int
 ) -> None:
-    before = time.monotonic()
-    send(lab, f"{name}-1")
-    left = of_map(lab, name, map_)
+    of_one_packet, _ = found
 
-    if map_ == "young1":
-        assert 0 < left <= seconds  # an earlier packet began it
-    else:
-        assert left == within(seconds, before)
+    assert of_one_packet[name].left_in(table) == within(seconds, of_one_packet[name].passed)
 
 
-@pytest.mark.parametrize("name", ["home-linux", "home-linux-input-accept"])
-def test_an_answered_flow_of_linux_lives_for_two_minutes(lab: Lab, name: str) -> None:
+@pytest.mark.parametrize("name", OF_LINUX)
+def test_an_answered_flow_of_linux_lives_for_two_minutes(found: Found, name: str) -> None:
     """The kernel takes it for a stream when it has been used for two seconds, both ways."""
-    talk = (
-        "import socket, time\n"
-        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        f"s.bind(('', {PORT + 1}))\n"
-        "while True:\n"
-        "    s.sendto(b'x', ('192.0.2.10', 42000))\n"
-        "    time.sleep(0.1)\n"
-    )
-    echo = (
-        "import socket\n"
-        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        "s.bind(('192.0.2.10', 42000))\n"
-        "print('listening', flush=True)\n"
-        "while True:\n"
-        "    s.sendto(*s.recvfrom(9))\n"
-    )
-    with (
-        lab.popen("judge", ["python3", "-c", echo], stdout=subprocess.PIPE) as echoing,
-        lab.popen(f"{name}-1", ["python3", "-c", talk]) as talking,
-    ):
-        until = time.monotonic() + 20
-        while "[ASSURED]" not in (line := flow(lab, name, 42000)) and time.monotonic() < until:
-            time.sleep(0.05)
-        for each in (talking, echoing):
-            each.kill()
+    _, of_conversations = found
 
-    assert 100 < int(line.split()[4]) <= 120
+    assert "[ASSURED]" in of_conversations[name]
+    assert 100 < int(of_conversations[name].split()[4]) <= 120
 
 
 def test_every_preset_that_has_a_timer_is_above() -> None:
     plain = Nat()
     assert {name for name in PRESETS if PRESETS[name].timeout != plain.timeout} <= {*TIMED}
-    assert len(TIMED) == 15
+    assert len(TIMED) == 16
 
 
-def send(lab: Lab, host: str) -> None:
-    script = (
-        "import socket\n"
-        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        f"s.bind(('', {PORT}))\n"
-        f"s.sendto(b'x', ('{NOBODY}', 9))\n"
-    )
-    assert lab.run(host, ["python3", "-S", "-c", script]).returncode == 0
-
-
-def within(seconds: int, since: float) -> object:
+def within(seconds: int, passed: float) -> object:
     """The kernel says whole seconds, and some have passed since the packet."""
-    passed = time.monotonic() - since
     return pytest.approx(seconds - passed / 2, abs=passed / 2 + 1)
-
-
-def of_flow(lab: Lab, router: str) -> int:
-    return int(flow(lab, router, 9).split()[4])
-
-
-def flow(lab: Lab, router: str, port: int) -> str:
-    """What the kernel says of the flow to this port; the fifth word is how long it still has."""
-    lines = lab.run(router, ["cat", "/proc/net/nf_conntrack"]).stdout.splitlines()
-    return next((line for line in lines if f" dport={port} " in line), "")
-
-
-def of_map(lab: Lab, router: str, name: str) -> int:
-    """Of the entry with our port on its inside."""
-    kind = "map" if name == "in" else "set"
-    said = json.loads(lab.run(router, ["nft", "-j", "list", kind, "ip", "punchlab", name]).stdout)
-    [table] = [each[kind] for each in said["nftables"] if kind in each]
-    for entry in table["elem"]:
-        key, inside = entry if kind == "map" else (entry, entry["elem"]["val"])
-        if inside["concat"][1] == PORT:
-            left: int = key["elem"]["expires"]
-            return left
-    raise AssertionError(f"{router} has not our port in {name}: {table['elem']}")
