@@ -89,10 +89,10 @@ async def _serve(
     running = asyncio.create_task(show.run())
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(name, running.cancel)
-    for line in by.announced():
-        say(line)
     try:
         with feed(show.put), contextlib.suppress(asyncio.CancelledError):
+            for line in by.announced():
+                say(line)
             await running
     finally:
         show.viewers.send(None)

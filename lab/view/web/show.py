@@ -79,7 +79,7 @@ class Show:
 
     async def _redraw(self) -> None:
         self._is_stale = False
-        with contextlib.suppress(LabError):  # on its way down; the events tell
+        with contextlib.suppress(LabError, OSError):  # on its way down; the events tell
             drawing, plan = await asyncio.to_thread(self._sketch)
             self._looker.drawing = drawing
             self._scene.replan(plan)
