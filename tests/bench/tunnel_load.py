@@ -142,7 +142,9 @@ def start_wireguard_go(program: str) -> Callable[[Way, Path], None]:
         for end, other in (ENDS, ENDS[::-1]):
             device = f"wg{way.number}{end}"
             quiet = {**os.environ, "LOG_LEVEL": "error", "WG_PROCESS_FOREGROUND": "1"}
-            started = subprocess.Popen(inside(end, [program, "-f", device]), env=quiet)
+            started = subprocess.Popen(
+                inside(end, [program, "-f", device]), env=quiet, stdout=sys.stderr
+            )
             way.pids.append(started.pid)
             until(lambda device=device: Path(f"/run/wireguard/{device}.sock").exists())  # type: ignore[misc]
             nets = f"{way.address(other)}/32,{way.address(other, 6)}/128"
