@@ -39,7 +39,17 @@ class RelayNews:
             self._why_lost[region] = why
             event = Event("relay_lost", {"region": self._by_relay.code(region), "why": why})
             actions.append(event)
-        return [*actions, *self._relays.lost(region, now, retry), *self.announce_home(now)]
+        actions += self._relays.lost(region, now, retry)
+        return [*actions, *self._hand_over(region, now), *self.announce_home(now)]
+
+    def _hand_over(self, region: int, now: float) -> list[Action]:
+        """What waits for a relay that fails leaves by those that carry its peer's packets from now on."""
+        actions: list[Action] = []
+        for peer in self._roster:
+            if region not in self._by_relay.regions(peer, now):
+                packets = self._relays.take_back(region, peer.key, now)
+                actions += self._by_relay.send(peer, packets, now) if packets else []
+        return actions
 
     def announce_home(self, now: float) -> list[Action]:
         """A peer that hears us by way of a relay knows that we are to be found there."""

@@ -207,6 +207,17 @@ class Relays:
         relay.state = Waiting(now + delay * (0.75 + self._random(1)[0] / 512))
         return self._settle_home(now)
 
+    def take_back(self, region: int, peer: NodePublic, now: float) -> list[bytes]:
+        """What waits there for this peer and is not stale yet; it waits no more."""
+        relay = self._relays.get(region)
+        if relay is None:
+            return []
+        fresh = [each[1] for each in relay.queue if each[0] == peer and now < each[2] + STALE]
+        left = [each for each in relay.queue if each[0] != peer]
+        relay.queue.clear()
+        relay.queue.extend(left)
+        return fresh
+
     def link_changed(self, now: float) -> list[Action]:
         """Open connections may hang on an address that is gone; what waits need not wait longer."""
         actions: list[Action] = []

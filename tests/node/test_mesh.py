@@ -208,6 +208,22 @@ def test_packets_for_a_relay_that_is_not_up_yet_wait_in_a_short_queue() -> None:
     assert payloads(b) == [b"at once"]
 
 
+def test_packets_for_a_relay_that_refuses_us_leave_by_another_one() -> None:
+    """The netmap says where node-b was to be found; it has moved since, as its home is gone."""
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    net.add_relay(901, "fra", "198.51.100.2")
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=symmetric("203.0.113.1"))
+    b = net.add_node(
+        "node-b", "100.64.2.20", address="192.168.2.20", nat=symmetric("203.0.113.2"), home=901
+    )
+    net.kill(net.relays[901])
+    net.start()
+    net.run(5.0)
+    net.send(a, b, b"first")
+    net.run_until(lambda: payloads(b) == [b"first"], within=1.0)
+
+
 def test_after_a_broken_relay_connection_our_own_endpoint_is_asked_for_again() -> None:
     """A NAT that was rebooted, or replaced by an easy one, breaks it, and is somewhere else since."""
     net, a, b = pair(symmetric("203.0.113.10"), symmetric("203.0.113.20"))
