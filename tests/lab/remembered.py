@@ -1,17 +1,13 @@
 """What routers remember of one packet each: one process goes round all hosts and routers of a lab.
 
-`remembered` starts it. It gets their namespaces as descriptors, steps from one into the other, and prints
-one JSON document. A process for each host would cost a second each on a busy machine.
+`remembered` starts it (`tests.lab.visiting`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the process below has the standard library alone
+from tests.lab.visiting import bound, go_round, visit
+
+if TYPE_CHECKING:  # not needed inside
     from lab.client import Lab
 
 SERVER, SILENT, ECHO = (
@@ -57,43 +55,13 @@ def remembered(
     lab: Lab, routers: Sequence[str], tables: Mapping[str, Sequence[str]], talking: Sequence[str]
 ) -> tuple[dict[str, Remembered], dict[str, str]]:
     """By router: what it remembers of one packet; and the flows of conversations, once they are such."""
-    from lab.ask import ask_for_fds
-
-    fds: dict[str, int] = {}
-    for name in ("judge", *routers, *(f"{router}-1" for router in routers)):
-        answer, given = ask_for_fds(lab.folder, "enter", host=name)
-        for kind, fd in zip(answer["kinds"], given, strict=True):
-            if kind == "net":
-                fds[name] = fd
-            else:
-                os.close(fd)
-    order = json.dumps([fds, {name: list(tables.get(name, ())) for name in routers}, list(talking)])
-    argv = [sys.executable, "-I", "-S", __file__, order]
-    try:
-        with lab.popen(None, argv, stdout=subprocess.PIPE, pass_fds=tuple(fds.values())) as process:
-            said, flows = json.loads(process.communicate()[0])
-    finally:
-        for fd in fds.values():
-            os.close(fd)
+    machines = ["judge", *routers, *(f"{router}-1" for router in routers)]
+    asked = {name: list(tables.get(name, ())) for name in routers}
+    said, flows = go_round(lab, machines, "tests.lab.remembered", asked, list(talking))
     return {name: Remembered(**each) for name, each in said.items()}, flows
 
 
 # --- the process
-
-
-def visit(fd: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, 0) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-def bound(fd: int, address: str, port: int) -> socket.socket:
-    """A socket in that namespace; it stays there whatever we visit next."""
-    visit(fd)
-    new = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    new.bind((address, port))
-    new.setblocking(False)
-    return new
 
 
 def flow(router: int, port: int) -> str:
