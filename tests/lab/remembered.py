@@ -20,11 +20,8 @@ from tests.lab.visiting import bound, go_round, visit
 if TYPE_CHECKING:  # not needed inside
     from lab.client import Lab
 
-SERVER, SILENT, ECHO = (
-    "192.0.2.10",
-    9,
-    42000,
-)  # who never answers on the one port, and on the other does
+SERVER = "192.0.2.10"
+SILENT, ECHO = 9, 42000  # its ports: it answers on the second alone
 PORT = 41999  # from which all ask
 EVERY, PATIENCE = 0.1, 20.0  # seconds between two packets of a conversation, and for it to be one
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
+from lab.ask import ask
 from lab.client import Lab
 from tests.lab.street import JUDGE, JUDGE_ADDRESSES, NATS, PAIRS, hosts_of, street
 
@@ -39,30 +40,43 @@ WORDS = {
 }
 
 
+@dataclass(frozen=True)
+class Asked:
+    said: dict[str, str]  # by host: what the tool printed
+    flows: dict[str, list[dict[str, Any]]]  # by router: what it remembered when all had asked
+
+
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """By host: what the tool prints. All ask at once."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("judge")
-    hosts = [host for name in PAIRS for host in hosts_of(name)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PUNCHLAB_STATE", str(folder / "state"))
         lab = Lab.up(street(PAIRS))
         try:
-            with coturn(lab, folder), ThreadPoolExecutor(len(hosts)) as pool:
-                answers = list(pool.map(lambda host: ask(lab, host), hosts))
+            with coturn(lab, folder):
+                said = ask_at_once(lab, [host for name in PAIRS for host in hosts_of(name)])
+            counted = ask(lab.folder, "counted", routers=list(PAIRS))["routers"]
+            yield Asked(said, {name: counted[name]["flows"] for name in PAIRS})
         finally:
             lab.down()
-    return dict(zip(hosts, answers, strict=True))
 
 
 @pytest.mark.scenario(98)
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_foreign_judge_agrees_from_both_hosts(said: dict[str, str], name: str) -> None:
+def test_a_foreign_judge_agrees_from_both_hosts(asked: Asked, name: str) -> None:
     nat = NATS[name]
 
     for host in hosts_of(name):
-        assert f"NAT with {WORDS[nat.mapping]} Mapping!" in said[host]
-        assert f"NAT with {WORDS[nat.filtering]} Filtering!" in said[host]
+        assert f"NAT with {WORDS[nat.mapping]} Mapping!" in asked.said[host]
+        assert f"NAT with {WORDS[nat.filtering]} Filtering!" in asked.said[host]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_both_hosts_held_mappings_of_the_same_port_meanwhile(asked: Asked, name: str) -> None:
+    sources = {flow["source"] for flow in asked.flows[name]}
+
+    for port in (MAPPING_PORT, FILTERING_PORT):
+        assert sum(source.endswith(f":{port}") for source in sources) == 2
 
 
 @contextmanager
@@ -88,8 +102,26 @@ def wait_for(words: str, output: IO[str]) -> None:
     raise AssertionError("coturn did not start:\n" + "".join(seen))
 
 
-def ask(lab: Lab, host: str) -> str:
-    own = ["-L", lab.plan().underlay[host]]
-    mapping = [DISCOVERY, "-m", *own, "-l", str(MAPPING_PORT), FIRST]
-    filtering = [DISCOVERY, "-f", *own, "-l", str(FILTERING_PORT), FIRST]
-    return lab.run(host, mapping).stdout + lab.run(host, filtering).stdout
+def ask_at_once(lab: Lab, hosts: Sequence[str]) -> dict[str, str]:
+    """All are started first and wait for a word."""
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        asking = {
+            host: stack.enter_context(
+                lab.popen(host, question(lab, host), stdin=pipe, stdout=pipe, text=True)
+            )
+            for host in hosts
+        }
+        for each in asking.values():
+            assert each.stdout is not None
+            assert each.stdout.readline() == "waiting\n"
+        for each in asking.values():
+            assert each.stdin is not None
+            each.stdin.close()
+        return {host: each.stdout.read() for host, each in asking.items() if each.stdout}
+
+
+def question(lab: Lab, host: str) -> list[str]:
+    own = f"{DISCOVERY} -L {lab.plan().underlay[host]}"
+    mapping, filtering = f"{own} -m -l {MAPPING_PORT}", f"{own} -f -l {FILTERING_PORT}"
+    return ["sh", "-c", f"echo waiting; read _; {mapping} {FIRST}; {filtering} {FIRST}"]
