@@ -69,7 +69,7 @@ class Number(float):
         except ValueError:
             raise Exit(f"{text}: expected a number, like 2.5", 2) from None
         if not 0 <= value < LARGE:
-            raise Exit(f"{text}: expected a number from 0 to {LARGE:g}", 2)
+            raise Exit(f"{text}: expected a number from 0 to {LARGE:.0f}", 2)
         return value
 
 
@@ -82,7 +82,7 @@ class Count(int):
         except ValueError:
             raise Exit(f"{text}: expected a whole number, like 3", 2) from None
         if not 0 <= value < LARGE:
-            raise Exit(f"{text}: expected a whole number from 0 to {LARGE:g}", 2)
+            raise Exit(f"{text}: expected a whole number from 0 to {LARGE:.0f}", 2)
         return value  # type: ignore[no-any-return]
 
 

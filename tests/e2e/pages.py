@@ -1,13 +1,14 @@
 """The commands that the pages show, and what they show as their output.
 
 In a fenced block a line that begins with `$ ` is a command, and the lines after it are what it prints;
-`...` stands for any lines. Times and process ids are different every time, so they count as equal, and lines
-that are the same but for these as one.
+`...` stands for any lines. Times, process ids, ports and counts of packets are different every time, so
+they count as equal, and lines that are the same but for these as one.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +22,8 @@ _CODE = re.compile(r"^```\w*\n(.*?)^```$|^((?:    .*\n)+)", re.M | re.S)
 _CHANGING = (
     (re.compile(r"\d+(\.\d+)? ?(ms|s)\b"), "N s"),
     (re.compile(r"\bpid \d+"), "pid N"),
+    (re.compile(r"(?<=[\d\]]):\d{4,5}\b"), ":PORT"),
+    (re.compile(r"\b\d+ (?=pings|packets|endpoints|destinations)"), "N "),
 )
 
 
@@ -31,7 +34,8 @@ class Shown:
 
     def agrees(self, printed: str) -> bool:
         pattern = "".join(
-            "(?:.*\n)*" if line == "..." else re.escape(line) + "\n" for line in _plain(self.output)
+            "(?:.*\n)*" if line.strip() == "..." else re.escape(line) + "\n"
+            for line in _plain(self.output)
         )
         text = "".join(line + "\n" for line in _plain(_lines(printed)))
         return re.fullmatch(pattern, text) is not None
@@ -51,7 +55,7 @@ def mentioned(page: str) -> Iterator[list[str]]:
         for line in (fenced or indented).splitlines():
             found = re.match(r"\s*(?:\$ )?(?:\./punchlab|punchlab|invoke) (.*)", line)
             if found:
-                yield re.sub(r"\s+#.*", "", found[1]).split()
+                yield shlex.split(found[1], comments=True)
 
 
 def _lines(text: str) -> list[str]:

@@ -64,7 +64,7 @@ def test_a_wrong_verdict_is_reported_and_fails(tmp_path: Path) -> None:
         (["--profiles", "open,symetric"], "symetric"),
         (["--profiles", "open", "--expect", "open=relay"], "--expect open=relay"),
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "one or the other"),
-        (["--workers", "-1"], "at least one"),
+        (["--workers", "-1"], "expected a whole number from 0"),
         (["--profiles", "open", "--deadline", "0"], "--deadline"),
         (["--profiles", "open", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
         (["--profiles", "open", "--out", "/proc/nowhere"], "--out /proc/nowhere"),
