@@ -30,8 +30,9 @@ PEER = Path(__file__).with_name("mininet_peer.py")
 SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's mininet belongs to it
 PING = ["ping", "-c1", "-W5", CORE]
 BRIDGES = (
-    "What is gone last are the bridges: the kernel waits out one RCU grace period after the other for them "
-    "(br_multicast_dev_del calls rcu_barrier), N/5 in a row; without bridges it would be a tenth of that."
+    "What is gone last are the bridges: a dying bridge waits for one RCU grace period (rcu_barrier in "
+    "br_multicast_dev_del, sampled from the stack of cleanup_net), N/5 of them in a row. Twenty namespaces "
+    "with a bridge each were gone after 0.4 s, without after 0.05 s; snooping off changes nothing."
 )
 NO_PEER = "No mininet to compare with: apt-get install mininet, and be root."
 

@@ -40,6 +40,10 @@ def invoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
         (["lab.cut", "nat-pair", "node-a", "node-x"], "there is no machine node-x in this lab"),
         (["lab.restore", "nat-pair", "node-a", "node-b"], "node-a and node-b are not cut"),
         (["lab.move", "nat-pair", "node-a", "home-x"], 'there is no router "home-x"'),
+        (
+            ["lab.link", "nat-pair", "home-a", "--icmp-blackhole", "--no-icmp-blackhole"],
+            "--icmp-blackhole and --no-icmp-blackhole at once",
+        ),
         (["lab.daemon", "nat-pair", "node-a"], "say one of --stop, --start"),
         (["lab.daemon", "nat-pair", "home-a", "--stop"], "home-a runs no daemon"),
         (["lab.explain", "nat-pair", "node-a", "nyc"], "a path is between two hosts"),
@@ -100,6 +104,14 @@ def test_each_change_says_what_it_did(invoke: Callable[..., Result]) -> None:
     [restored] = said("lab.restore", "nat-pair", "node-a", "node-b")
     assert restored.startswith("node-a <-> node-b: passes again; ")
     assert said("lab.cuts", "nat-pair") == ["nothing is cut"]
+
+    assert said("lab.link", "nat-pair", "home-b", "--icmp-blackhole", "--way", "up") == [
+        "home-b: icmp pass -> drop (up)",
+        "in force, for open connections too; it is now: icmp drop (up)  [icmp: nf_tables]",
+    ]
+    assert said("lab.link", "nat-pair", "home-b", "--no-icmp-blackhole")[0] == (
+        "home-b: icmp drop -> pass (up)"
+    )
 
     assert said("lab.move", "nat-pair", "node-a", "home-b") == [
         "node-a: home-a -> home-b, 192.168.1.10 -> 192.168.2.11"

@@ -158,6 +158,26 @@ def test_a_router_that_restarts_is_asked_again_at_once(lab: StartLab) -> None:
     assert len(mappings(net, "node-a")) == 1
 
 
+def test_a_router_whose_miniupnpd_is_killed_says_so_and_maps_again_once_started(
+    lab: StartLab,
+) -> None:
+    net = lab("port-mapped")
+    wait_for_mapping(net, "node-a")
+    [pid] = [
+        host["daemon"]["pid"] for host in net.lab.status()["hosts"] if host["name"] == "home-a"
+    ]
+
+    net.run("home-a", "kill", "-KILL", str(pid))
+
+    died = net.lab.wait_for_event(
+        {"event": "daemon", "host": "home-a", "state": "exited"}, within=10
+    )
+    assert died["status"] == -9
+    net.run("home-a", "nft", "flush", "chain", "inet", "portmap", "prerouting_miniupnpd")
+    net.lab.daemon("home-a", "start")
+    wait_until_router_maps(net, ["41641 -> 192.168.1.10:41641"])
+
+
 # --- what the tests are made of ---
 
 
