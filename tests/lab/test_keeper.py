@@ -107,6 +107,19 @@ def test_a_daemon_that_dies_at_the_start_fails_the_lab(state: Path) -> None:
     assert list(state.iterdir()) == []
 
 
+@pytest.mark.needs_lab("miniupnpd")
+def test_a_router_whose_miniupnpd_dies_at_the_start_is_no_lab_and_its_last_words_are_told(
+    state: Path,
+) -> None:
+    with pytest.raises(BuildFailed) as failure:
+        Lab.up(two_hosts(DaemonPlan("middle", "miniupnpd", {"protocols": ["pcp"], "lan": "none"})))
+
+    first, *last_words = str(failure.value).splitlines()
+    assert first == "middle: its miniupnpd ended at the start (exit status 1)"
+    assert "parsing error file" in last_words[0]
+    assert list(state.iterdir()) == []
+
+
 def test_a_daemon_without_a_program_fails_the_lab(state: Path) -> None:
     plan = two_hosts(DaemonPlan(B, "command", {"argv": ["no-such-daemon"]}))
 
@@ -165,6 +178,33 @@ def test_a_full_disk_is_one_clear_error(state: Path, pages: int) -> None:
     problem, running = done.stdout.splitlines()
     assert problem.endswith("No space left on device"), done.stderr
     assert running == "[]"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ("/usr/lib/*/libnftables.so.1", "nftables is not installed"),
+        ("/usr/sbin/xtables-*-multi", "iptables is not installed"),
+        ("/usr/sbin/miniupnpd", "middle runs miniupnpd, which needs miniupnpd"),
+    ],
+)
+def test_a_missing_tool_is_one_clear_error_and_no_lab(state: Path, files: str, told: str) -> None:
+    script = (
+        "from tests.lab.test_keeper import *\n"
+        "from tests.lab.plans import *\n"
+        "maps = DaemonPlan('middle', 'miniupnpd', {'protocols': ['pcp'], 'lan': '10.0.0.0/8'})\n"
+        "rules = (NAT, Ruleset('nftables', 'table ip t {\\n}\\n', 'a test'))\n"
+        "try: Lab.up(two_hosts(maps, rules=rules)).down()\n"
+        "except LabError as error: print(error)\n"
+    )
+    hide = f'for each in {files}; do mount --bind /dev/null $each; done; exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-ec", hide, "sh", sys.executable, "-c", script]
+
+    done = subprocess.run(argv, cwd=HERE, capture_output=True, text=True, check=False)
+
+    assert done.stdout.startswith(told), done.stdout + done.stderr
+    assert "apt-get install" in done.stdout
+    assert list(state.iterdir()) == []
 
 
 def test_the_machines_own_network_is_never_touched(up: Up) -> None:
