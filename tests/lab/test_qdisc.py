@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+import sys
 from typing import Any
 
 import pyroute2  # noqa: F401  (whole before its parts: the lab takes some of those without it)
 import pytest
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
+from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 from pyroute2.netlink.rtnl.tcmsg.common import tick_in_usec
 
 from lab.world.netlink import Request
@@ -59,6 +60,58 @@ def test_netem_reorders_when_it_is_asked_to() -> None:
     assert told["gap"] == 1
     assert told.get_attr("TCA_NETEM_REORDER")["prob_reorder"] == round(0.25 * 0xFFFFFFFF)
     assert told.get_attr("TCA_NETEM_RATE") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "written"),
+    [
+        (Egress(delay=0.04), {"delay": 40_000}),
+        (Egress(delay=60.0), {"delay": 60_000_000}),  # the longest there is
+        (Egress(delay=0.000_1), {"delay": 100}),
+        (
+            Egress(delay=0.04, jitter=0.005),
+            {"delay": 40_000, "jitter": 5_000, "rate": 4_000_000_000},
+        ),
+        (Egress(delay=0.04, reorder=0.2), {"delay": 40_000, "prob_reorder": 20}),
+        (Egress(delay=0.04, reorder=1.0), {"delay": 40_000, "prob_reorder": 100}),
+        (
+            Egress(delay=0.04, jitter=0.04, reorder=0.2),
+            {"delay": 40_000, "jitter": 40_000, "prob_reorder": 20, "rate": 4_000_000_000},
+        ),
+    ],
+)
+def test_netem_is_told_what_pyroute2_would_tell_it(wanted: Egress, written: dict[str, int]) -> None:
+    [request] = change("home-a", "wan0", 2, NOTHING, wanted)
+
+    told = sched_netem.get_parameters({"limit": 100_000, **written})
+    message = tcmsg()
+    message["index"], message["handle"], message["parent"] = 2, 0x10000, ROOT
+    message["attrs"] = [["TCA_KIND", "netem"], ["TCA_OPTIONS", told]]
+    message.encode()
+    assert request.body.hex(" ", 4) == bytes(message.data[16:]).hex(" ", 4)
+    assert request.flags == 0x400 | 0x100  # NLM_F_CREATE | NLM_F_REPLACE
+
+
+@pytest.mark.parametrize(
+    ("wanted", "written"),
+    [
+        # struct tc_netem_qopt: latency and jitter in ticks of 64 ns, limit in packets, loss, gap, duplicate
+        (Egress(delay=0.04), "68890900 a0860100 00000000 00000000 00000000 00000000"),
+        (
+            Egress(delay=0.064, jitter=0.001),
+            "40420f00 a0860100 00000000 00000000 00000000 093d0000",
+        ),
+        (Egress(delay=0.04, reorder=1.0), "68890900 a0860100 00000000 01000000 00000000 00000000"),
+    ],
+)
+@pytest.mark.skipif(sys.byteorder == "big", reason="written down for little-endian machines")
+def test_the_options_of_netem_begin_with_the_kernels_own_struct(
+    wanted: Egress, written: str
+) -> None:
+    [request] = change("home-a", "wan0", 2, NOTHING, wanted)
+
+    start = 20 + 12 + 4  # after tcmsg, the attribute "netem", and the options' own header
+    assert request.body[start : start + 24].hex(" ", 4) == written
 
 
 def test_a_rate_beside_a_delay_hangs_below_it() -> None:
