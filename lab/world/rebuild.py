@@ -37,19 +37,34 @@ class Rebuild:
     def become(self, plan: Plan, fresh: Collection[str] = ()) -> None:
         """The rules of `fresh` machines are loaded even if they are the same. What fails is taken back."""
         before = self._world.plan
+        self._load(before, plan, fresh)
         try:
-            self._become(before, plan, fresh)
+            self._become(before, plan)
         except (LabError, NetlinkError) as error:
             with contextlib.suppress(LabError, NetlinkError):
-                self._become(plan, before, ())
+                self._load(plan, before)
+                self._become(plan, before)
             raise LabError(str(error)) from None
 
-    def _become(self, before: Plan, after: Plan, fresh: Collection[str]) -> None:
-        pairs = list(zip(before.machines, after.machines, strict=True))
-        for old, new in pairs:  # first what may fail
+    def _load(self, before: Plan, after: Plan, fresh: Collection[str] = ()) -> None:
+        """First what may fail. Rules that stay are not loaded again: their maps would be empty."""
+        loaded: list[tuple[Machine, Machine]] = []
+        for old, new in zip(before.machines, after.machines, strict=True):
             if old.rules != new.rules or new.name in fresh:
-                net = self._world.namespaces[new.name].fd
-                self._loader.replace(new.name, net, old.rules, new.rules)
+                try:
+                    self._replace_rules(old, new)
+                except LabError:
+                    for done in loaded:
+                        self._replace_rules(*reversed(done))
+                    raise
+                loaded.append((old, new))
+
+    def _replace_rules(self, old: Machine, new: Machine) -> None:
+        net = self._world.namespaces[new.name].fd
+        self._loader.replace(new.name, net, old.rules, new.rules)
+
+    def _become(self, before: Plan, after: Plan) -> None:
+        pairs = list(zip(before.machines, after.machines, strict=True))
         moved = [
             (old, new)
             for old, new in zip(before.wires, after.wires, strict=True)

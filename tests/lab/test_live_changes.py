@@ -20,7 +20,7 @@ from itertools import count, takewhile
 import pytest
 
 from lab.client import Lab
-from lab.errors import BadRequest
+from lab.errors import BadRequest, LabError
 from lab.judge.stage import Endpoint, Socket, Stage
 from lab.model.plan import Ruleset
 from lab.model.topology import loads
@@ -172,6 +172,23 @@ def test_a_change_that_is_refused_leaves_everything_as_it_was(
     assert [event for event in homes.events() if event["event"] == "nat"] == []
 
 
+def test_a_change_that_fails_leaves_the_old_rules_and_what_they_remember(
+    homes: Lab, stage: Stage, server: Socket
+) -> None:
+    a1, elsewhere = stage.open("a1", "0.0.0.0"), stage.open("server", SERVER)
+    before, plan = seen_as(a1, server), homes.plan()
+    hide = "for each in /usr/sbin/xtables-*-multi; do mount --bind /dev/null $each; done"
+    assert homes.popen(None, ["sh", "-ec", hide]).wait() == 0  # where the keeper alone sees it
+
+    with pytest.raises(LabError, match="iptables is not installed"):
+        homes.nat("home-a", "udp-blocked")
+
+    assert seen_as(a1, elsewhere) == before  # its port is a random one: the mapping is the old one
+    assert seen_as(a1, server) == before
+    assert homes.plan() == plan
+    assert [event for event in homes.events() if event["event"] == "nat"] == []
+
+
 FILTER = "*filter\n-A FORWARD -j {}\nCOMMIT\n"
 DNAT_ON_THE_WAY_OUT = "*nat\n-A POSTROUTING -j DNAT --to-destination 10.0.0.1\nCOMMIT\n"
 TABLE = "table ip t {{\n  chain c {{\n    {}\n  }}\n}}\n"
@@ -245,6 +262,27 @@ def test_a_lab_without_a_topology_can_only_be_flushed(up: Up) -> None:
 def test_only_routers_have_a_nat(homes: Lab, router: str, told: str) -> None:
     with pytest.raises(BadRequest, match=told):
         homes.nat(router, "symmetric")
+
+
+# --- unplug and plug
+
+
+def test_an_unplugged_home_is_out_of_reach_and_plugged_in_again_its_open_flows_go_on(
+    homes: Lab, stage: Stage, server: Socket
+) -> None:
+    a1, b1 = stage.open("a1", "0.0.0.0"), stage.open("b1", "0.0.0.0")
+    of_a1, of_b1 = seen_as(a1, server), seen_as(b1, server)
+
+    assert homes.unplug("home-a") == ["home-a/wan0 to internet/home-a"]
+
+    assert not passes(a1, server, server.here, within=SILENCE)
+    assert not passes(server, a1, of_a1, within=SILENCE)
+    assert seen_as(b1, server) == of_b1
+
+    assert homes.plug("home-a") == ["home-a/wan0 to internet/home-a"]
+
+    assert passes(server, a1, of_a1)
+    assert seen_as(a1, server) == of_a1
 
 
 # --- cut and restore
