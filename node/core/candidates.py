@@ -133,6 +133,12 @@ class Candidates:
     def get(self, endpoint: Way | None) -> Candidate | None:
         return None if endpoint is None else self._by_endpoint.get(endpoint)
 
+    @property
+    def called(self) -> list[Endpoint]:
+        """Where the peer itself says that it is."""
+        ways = (each.endpoint for each in self if each.called)
+        return [each for each in ways if isinstance(each, Endpoint)]
+
     def set_netmap(self, endpoints: Iterable[Endpoint], now: float) -> None:
         for candidate in self:
             candidate.in_netmap = False

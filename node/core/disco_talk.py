@@ -26,6 +26,7 @@ from node.core.path_outputs import (
     SendPong,
     kind_of,
 )
+from node.core.port_prediction import moves
 from node.core.surroundings import News, Surroundings
 from node.core.ways import Way, first_hop, wrapped
 from node.keys import DiscoPrivate, DiscoPublic, NodePublic
@@ -94,7 +95,8 @@ class DiscoTalk:
         """A call-me-maybe, even without endpoints: the peer's own pings may open the way."""
         if peer.disco is None:
             return []
-        message = CallMeMaybe(tuple(self._surroundings.endpoints(now)))
+        guessing = not moves(peer.paths.candidates.called)
+        message = CallMeMaybe(tuple(self._surroundings.called_at(now, guessing)))
         event = Event("call_me_maybe", {"peer": peer.name, "direction": "sent"})
         return [*self.say(peer, message, now), event]
 

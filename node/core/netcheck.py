@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from node.core.port_prediction import next_endpoints
 from node.wire import stun
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
@@ -38,6 +39,7 @@ class Report:
     ipv4: Endpoint | None = None
     ipv6: Endpoint | None = None
     mapping_varies: bool | None = None  # by destination, IPv4; None: fewer than two answers
+    guesses: tuple[Endpoint, ...] = ()  # where a NAT that counts may show us to the next peer
     latency: dict[int, float] = field(default_factory=dict)  # by region, the best of this run
     preferred: int | None = None  # the region to be at home in
 
@@ -176,6 +178,11 @@ class Netcheck:
         alive = [(at, e) for e, at in self._endpoints.items() if now < at + ENDPOINT_LIFETIME]
         return [endpoint for _, endpoint in sorted(alive, reverse=True)]
 
+    def guesses(self, now: float) -> tuple[Endpoint, ...]:
+        """Where a NAT that counts its ports up may show us to the next peer."""
+        known = self.report is not None and now < self.report_at + ENDPOINT_LIFETIME
+        return self.report.guesses if self.report and known else ()
+
     # --- one run ---
 
     def _start(self, now: float) -> list[SendStun]:
@@ -225,6 +232,7 @@ class Netcheck:
             ipv4=next((e for e in seen if not e.is_ipv6), None),
             ipv6=next((e for e in seen if e.is_ipv6), None),
             mapping_varies=_varies(self._probes),
+            guesses=next_endpoints(_seen_from(self._probes)),
             latency=dict(self._latency),
             preferred=self._preferred(),
         )
@@ -256,5 +264,11 @@ class Netcheck:
 
 def _varies(probes: Sequence[Probe]) -> bool | None:
     """Whether the NAT shows one socket as several: needs answers from two different addresses."""
+    seen = _seen_from(probes)
+    return len(set(seen)) > 1 if len(seen) > 1 else None
+
+
+def _seen_from(probes: Sequence[Probe]) -> list[Endpoint]:
+    """As what each address of a server saw us, IPv4."""
     seen = {p.server.address: p.seen_as for p in probes if p.seen_as and not p.seen_as.is_ipv6}
-    return len(set(seen.values())) > 1 if len(seen) > 1 else None
+    return list(seen.values())

@@ -68,6 +68,11 @@ class Surroundings:
     def endpoints(self, now: float) -> list[Endpoint]:
         return self._own.all(self._netcheck.endpoints(now), now)
 
+    def called_at(self, now: float, guessing: bool) -> list[Endpoint]:
+        """Where a peer should ping us: our endpoints, and where else a NAT that counts may show us."""
+        guesses = self._netcheck.guesses(now) if guessing and not self._own.mapped else ()
+        return list(dict.fromkeys([*self.endpoints(now), *guesses]))
+
     def set_local(self, endpoints: Iterable[Endpoint], now: float) -> list[News]:
         self._own.local = tuple(endpoints)
         return self._changes(now)

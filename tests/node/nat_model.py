@@ -36,6 +36,7 @@ class Nat:
     keeps_ports: bool = True
     hairpin: bool = False
     timeout: float = 30.0
+    step: int = 1  # from one port that is given out to the next
     _by_inside: dict[Key, Mapping] = field(default_factory=dict)
     _by_outside: dict[int, Mapping] = field(default_factory=dict)
     _next_port: int = 50000
@@ -70,7 +71,7 @@ class Nat:
         port = inside.port
         if not self.keeps_ports or self._in_use(port, now):
             port = self._next_port
-            self._next_port += 1
+            self._next_port += self.step
         made = Mapping(inside, Endpoint(self.address, port), now)
         self._by_inside[key] = self._by_outside[port] = made
         return made

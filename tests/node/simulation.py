@@ -19,7 +19,7 @@ from tests.node.network import Machine, Network
 NATS: list[Callable[[str], Nat] | None] = [port_restricted, full_cone, symmetric, None]
 PEER_RELAY = 0.3  # share of the seeds with a third node that relays
 LULL = 0.15  # share of the troubles after which nothing happens for a while
-MOST_TICKS = 5  # a node and second, on the average
+MOST_TICKS = 8  # a node and second, on the average; pings to a peer are paced at 20
 MOST_WEIGHT = 3500  # values held by one mesh, all in all
 
 
