@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lab.judge.situation import NODE, PLAIN_WIREGUARD, Situation
 from lab.model.explanation import Expected
-from lab.model.network import Topology
+from lab.model.network import Router, Topology
 from lab.model.verdict import expect
 
 
@@ -29,14 +29,17 @@ def expected_of(now: Situation) -> Expected:
 
 
 def as_they_ask(now: Situation) -> Topology:
-    """Only of a node is it known that it asks its router for a port."""
+    """Only of a node is it known that it asks its router for a port, and that it guesses the next one."""
     strangers = [end for end in now.ends if now.runs(end) not in (NODE, None)]
     silent = {router.name for end in strangers for router in now.way(end)}
-    routers = (
-        replace(each, port_mapping=()) if each.name in silent else each
-        for each in now.topology.routers
-    )
+    routers = (_unasked(each) if each.name in silent else each for each in now.topology.routers)
     return replace(now.topology, routers=tuple(routers))
+
+
+def _unasked(router: Router) -> Router:
+    """To who does not guess, ports in order are as good as random ones."""
+    ports = "random" if router.nat.ports == "sequential" else router.nat.ports
+    return replace(router, port_mapping=(), nat=replace(router.nat, ports=ports))
 
 
 def _between_plain(now: Situation) -> Expected:

@@ -7,7 +7,8 @@ only if one of the two pings comes in. It does when every router on its way in a
     filtering             admits a ping from A when B's own ping to A went
     endpoint-independent  anywhere: anybody may come in (D1)
     address-dependent     through the endpoint that A pings: B's mapping does not move (D2)
-    ...-and-port-...      and to the endpoint that A pings from: A's mapping does not move either (D3)
+    ...-and-port-...      and to the endpoint that A pings from: A's mapping does not move either (D3),
+                          or it moves to a port that A has told, because its NAT counts (D4)
 
 A mapping *moves* when it depends on the destination. With `scope = "endpoint"` a router permits for
 all mappings of the inside endpoint, so its own may move. Of a chain each router filters for itself, and
@@ -29,11 +30,11 @@ from typing import Literal
 
 from lab.model import nat64
 from lab.model.family import Family, families
-from lab.model.network import Topology
+from lab.model.network import Router, Topology
 from lab.model.words import Nat
 from lab.model.words6 import WORDS6
 
-Rule = Literal["LAN", "D1", "D2", "D3", "R4", "R4b", "R5", "R6", "R7", "R8", "P1"]
+Rule = Literal["LAN", "D1", "D2", "D3", "D4", "R4", "R4b", "R5", "R6", "R7", "R8", "P1"]
 
 STRICTNESS = (
     "none",
@@ -87,6 +88,8 @@ class End:
     port_mapped: bool = False
     # Behind a NAT64: it cannot write to an IPv4 endpoint, only answer to where a ping came from.
     only_answers: bool = False
+    # Its mapping moves to the next port, and it knows: it tells a peer which ports come next.
+    counts: bool = False
 
     @property
     def mover(self) -> Level | None:
@@ -146,8 +149,11 @@ def admits(host: End, guest: End) -> bool:
         match level.nat.filtering:
             case "address-dependent" if moved or own_moves:
                 return False
-            case "address-and-port-dependent" if moved or own_moves or guest.mover is not None:
+            case "address-and-port-dependent" if moved or own_moves:
                 return False
+            case "address-and-port-dependent" if guest.mover is not None:
+                if not guest.counts or level.can_be_pushed:
+                    return False
         moved = moved or level.moves
     return True
 
@@ -223,7 +229,18 @@ def end_in(family: Family, host: str) -> End | None:
     nats = [level for level in way if level.translates]
     # A router asks for an address that is public, so only a single NAT can map a port for anybody.
     mapped = len(nats) == 1 and bool(topology.router(nats[0].name).port_mapping)
-    return End(host, way, port_mapped=mapped)
+    servers = [relay for relay in family.relays if relay.ipv4]
+    counts = len(servers) > 1 and _counts(routers)
+    return End(host, way, port_mapped=mapped, counts=counts)
+
+
+def _counts(routers: Sequence[Router]) -> bool:
+    """Whether from outside the ports of this way are seen to follow one another."""
+    translating = [each for each in reversed(routers) if each.nat.mapping != "none"]
+    deciding = next((each for each in translating if each.nat.ports != "preserve"), None)
+    return (
+        deciding is not None and deciding.nat.ports == "sequential" and len(deciding.addresses) < 2
+    )
 
 
 def _shared_lan(family: Family, a: str, b: str) -> str | None:
@@ -236,7 +253,8 @@ def _shared_lan(family: Family, a: str, b: str) -> str | None:
 
 def _without(end: End, common: Sequence[Level]) -> End:
     way = tuple(level for level in end.way if level not in common)
-    return replace(end, way=way, port_mapped=False)
+    counts = end.counts and not any(level.translates for level in common)
+    return replace(end, way=way, port_mapped=False, counts=counts)
 
 
 def _meet_inside(a: End, b: End, at: Level) -> Verdict | None:
@@ -271,7 +289,7 @@ def _meet_by_hairpin(a: End, b: End, common: Sequence[Level]) -> Verdict:
 
 def _through(end: End, outermost: Level, turned: Level) -> End:
     way = end.way[: end.way.index(outermost)]
-    return replace(end, way=(*way, turned))
+    return replace(end, way=(*way, turned), counts=False)
 
 
 def _direct(host: End, guest: End) -> Verdict:
@@ -290,6 +308,12 @@ def _direct(host: End, guest: End) -> Verdict:
             f"so the ping of {guest.host} arrives"
         )
         return Verdict("direct", reason, "D2")
+    if guest.mover is not None:
+        reason = (
+            f"{_mover(guest)} gives out one port after the other, so {guest.host} tells which come next, "
+            f"and {host.host} pings them all"
+        )
+        return Verdict("direct", reason, "D4")
     reason = f"neither mapping moves as far as {strictest.name} can see, so each ping opens the way"
     return Verdict("direct", f"{reason} for the other's", "D3")
 

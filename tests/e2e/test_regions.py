@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lab.model.verdict import expect
 from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
 
 LONG = 5.0  # seconds; far more than it takes, and less than one more WireGuard handshake's patience
@@ -32,6 +33,25 @@ def test_each_node_is_reached_by_way_of_its_own_home(lab: StartLab) -> None:
         net.unplug(relay)
     with pytest.raises(NoReply):  # the control: nothing else carried it
         a.ping(b, patience=2)
+
+
+@pytest.mark.parametrize(
+    ("ports", "path"), [("sequential", "direct"), ("random", "relay")], ids=["counts", "scatters"]
+)
+def test_a_nat_that_two_relays_see_counting_meets_a_port_restricted_one(
+    lab: StartLab, ports: str, path: str
+) -> None:
+    hard = f'{{ preset = "symmetric", ports = "{ports}" }}'
+    net = lab("two-regions", nat={"home-a": hard, "home-b": "port-restricted-cone"})
+    a, b = net.node("node-a"), net.node("node-b")
+    assert expect(net.lab.topology(), "node-a", "node-b").path == path
+
+    a.ping(b)
+    if path == "direct":
+        a.wait_for_path(b, "direct", within=10)
+        net.prove_direct(a, b)
+    else:
+        net.prove_relayed(a, b)
 
 
 @pytest.mark.scenario(40)

@@ -127,6 +127,52 @@ def test_a_filter_below_a_moving_mapping_is_not_deceived_by_it() -> None:
     assert meet(chain, home("b", "symmetric")).rule == "D2"
 
 
+# --- a mapping that moves to the next port
+
+
+@pytest.mark.parametrize(
+    ("counting", "other", "rule"),
+    [
+        ("symmetric-sequential", "port-restricted-cone", "D4"),
+        ("symmetric-sequential", "firewall", "D4"),
+        ("symmetric-sequential", "home-linux", "D4"),
+        ("symmetric-sequential", "full-cone", "D1"),
+        ("symmetric-sequential", "restricted-cone", "D2"),
+        ("symmetric-sequential", "home-linux-input-accept", "R4"),  # a ping takes the port
+        ("symmetric-sequential", "symmetric-sequential", "R4b"),  # so does each guess
+        ("symmetric", "port-restricted-cone", "R4"),
+    ],
+)
+def test_two_relays_show_a_nat_that_counts(counting: str, other: str, rule: str) -> None:
+    topology = loads(TWO_RELAYS + HOSTS_IN(counting, other), "two.toml")
+
+    assert expect(topology, "a", "b").rule == expect(topology, "b", "a").rule == rule
+
+
+def test_one_relay_does_not_show_it() -> None:
+    topology = loads(ONE_RELAY + HOSTS_IN("symmetric-sequential", "firewall"), "one.toml")
+
+    assert expect(topology, "a", "b").rule == "R4"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "home", "rule"),
+    [
+        ("symmetric-sequential", "symmetric", "D4"),
+        ("symmetric", "symmetric-sequential", "R4"),
+        ("port-restricted-cone", "symmetric-sequential", "D4"),  # it keeps the ports
+    ],
+)
+def test_of_a_chain_the_ports_that_are_seen_outside_count(
+    carrier: str, home: str, rule: str
+) -> None:
+    isp = f'router.isp.nat = "{carrier}"'
+    above = {"router.ra.upstream": "isp"}
+    topology = loads(TWO_RELAYS + isp + HOSTS_IN(home, "firewall"), "chain.toml", above)
+
+    assert expect(topology, "a", "b").rule == rule
+
+
 # --- a router that accepts what nobody inside has asked for
 
 
@@ -228,6 +274,14 @@ def test_the_story_of_each_shipped_topology(name: str, rule: str) -> None:
 
     assert expect(topology, a, b).rule == rule
 
+
+ONE_RELAY = """
+relay.nyc.hostname = "nyc.derp.example"
+"""
+TWO_RELAYS = f"""
+{ONE_RELAY}
+relay.fra.hostname = "fra.derp.example"
+"""
 
 HOSTS_IN = """
 router.ra.nat = "{}"
