@@ -5,6 +5,8 @@ import pytest
 from node.core.device import Deliver, Device, Heard, Output, PeerConfig, Reply, Transmit
 from node.core.limits import LOAD_HANDSHAKES, QUEUED_BATCHES
 from node.keys import NodePrivate, NodePublic
+from node.wire.endpoint import Endpoint
+from tests.node.simulation import weight
 from tests.node.tunnel import EPOCH, End, Tunnel, packet
 
 INITIATION, RESPONSE, COOKIE_REPLY, TRANSPORT = 1, 2, 3, 4
@@ -302,6 +304,27 @@ def test_under_load_a_message_without_cookie_gets_a_reply_to_its_source() -> Non
     assert isinstance(reply, Reply)
     assert reply.to == ("192.0.2.1", 7)
     assert len(reply.datagrams[0]) == 64  # less than what asked for it: no amplifier
+
+
+def test_a_flood_of_handshakes_from_everywhere_harms_no_session_and_leaves_nothing() -> None:
+    tunnel = connected()
+    device = tunnel.b.device
+    flood(tunnel)
+    stranger = Device(NodePrivate.from_seed(b"s" * 32), random=bytes, epoch=EPOCH)
+    stranger.set_peers([PeerConfig(tunnel.b.key, ())], 0.0)
+    [initiation] = stranger.initiate(tunnel.b.key, 0.0)
+    before = weight(device)
+
+    for number in range(1000):
+        source = Endpoint(f"198.51.{number // 256}.{number % 256}", 41641)
+        [reply] = device.receive(datagrams(initiation), source, tunnel.now)
+        assert isinstance(reply, Reply)  # a cookie, which costs no key agreement
+    tunnel.send(tunnel.a, b"in the midst of it")
+    tunnel.run(0.1)
+
+    assert tunnel.b.delivered == [b"first", b"in the midst of it"]
+    assert device.counters["cookie_sent"] > 1000
+    assert weight(device) <= before + 10
 
 
 def flood(tunnel: Tunnel) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.core.actions import CloseRelay, ConnectRelay, PreferRelay, ProbeRelay, SendRelay
 from node.core.relays import Relays
 from node.keys import NodePublic
@@ -94,6 +96,17 @@ def test_the_back_off_doubles_from_a_tenth_of_a_second_to_five() -> None:
         now = made.deadline or now
         assert made.tick(now) == [ConnectRelay(900, home=True)]
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize(("dice", "shortest", "longest"), [(0, 0.075, 3.75), (255, 0.125, 6.24)])
+def test_a_fleet_does_not_come_back_in_step(dice: int, shortest: float, longest: float) -> None:
+    made = Relays(lambda size: bytes([dice]) * size)
+    made.set_regions([900], 0.0)
+    waits = []
+    for _ in range(9):
+        made.lost(900, 0.0)
+        waits.append(round(made.deadline or 0.0, 3))
+    assert (waits[0], waits[-1]) == (shortest, longest)  # a quarter less and a quarter more
 
 
 def test_what_will_fail_until_somebody_does_something_is_asked_ever_more_rarely() -> None:
