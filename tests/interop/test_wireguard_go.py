@@ -6,11 +6,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 
 from lab.pytest_plugin import Net, NoReply, StartLab
+from node.core.device import Device, PeerConfig, Transmit
+from node.keys import NodePrivate, NodePublic
 from tests.e2e.captures import captured
 from tests.e2e.pairs import until_dropped
 from tests.interop.datagrams import payloads, send
@@ -133,6 +136,30 @@ def test_we_take_nothing_of_wireguard_go_twice(lab: StartLab, tmp_path: Path) ->
     assert handshakes(net, "node-b", "wg-in") == 1
 
 
+def test_under_a_flood_wireguard_go_gets_in_by_the_cookie_that_we_gave_it(
+    lab: StartLab, tmp_path: Path
+) -> None:
+    net = lab("plain-wireguard")
+    there = net.lab.plan().underlay["node-b"]
+    stranger = initiation_for(net, "node-b").hex()
+    argv = [sys.executable, "-c", FLOOD, there, str(NODE_PORT), stranger]
+    with (
+        captured(net, ["node-b"], tmp_path, f"udp dst port {NODE_PORT}") as captures,
+        net.lab.popen("nyc", argv, stdout=PIPE) as flood,
+    ):
+        assert flood.stdout is not None
+        flood.stdout.readline()
+        pinged = net.run("wg-in", "ping", "-c1", "-W9", net.node("node-b").overlay)
+        flood.kill()
+    assert pinged.returncode == 0, pinged.stdout
+
+    sent = payloads(captures.files["node-b"], NODE_PORT)
+    ours = [each for each in sent if each[0] == INITIATION and each.hex() != stranger]
+    assert [each[-16:] != bytes(16) for each in ours] == [False, True]  # MAC2: the cookie's proof
+    assert status(net, "node-b")["counters"]["cookie_sent"] > 128
+    assert handshakes(net, "node-b", "wg-in") == 1
+
+
 @pytest.mark.scenario(88)
 def test_a_handshake_that_is_lost_is_tried_again(lab: StartLab) -> None:
     net = lab("plain-wireguard")
@@ -172,6 +199,28 @@ def test_handshakes_cut_short_changed_or_for_somebody_else_are_counted_and_nothi
 
 
 # --- what both say ---
+
+FLOOD = """
+import socket, sys, time
+host, port, datagram = sys.argv[1:]
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    for _ in range(200):
+        sender.sendto(bytes.fromhex(datagram), (host, int(port)))
+    print("sent", flush=True)
+    time.sleep(0.3)
+"""
+
+
+def initiation_for(net: Net, host: str) -> bytes:
+    """Of somebody it does not know, with the MAC1 that anybody can make."""
+    key = NodePublic.parse(status(net, host)["node_key"])
+    stranger = Device(NodePrivate.from_seed(b"s" * 32), random=bytes, epoch=1e9)
+    stranger.set_peers([PeerConfig(key, ())], 0.0)
+    [transmit] = stranger.initiate(key, 0.0)
+    assert isinstance(transmit, Transmit)
+    [datagram] = transmit.datagrams
+    return datagram
 
 
 def initiation(capture: Path, port: int) -> bytes:
