@@ -70,8 +70,8 @@ class Changing:
         changed = [f"{key}: {was[key]} -> {now[key]}" for key in was if was[key] != now[key]]
         forgotten = 0
         if changed or question["flush"]:
-            forgotten = self._change(router.name, after.plan)
-            after.keep(self._folder)
+            with after.kept(self._folder):
+                forgotten = self._change(router.name, after.plan)
         return self._told(router.name, {**now, "changed": changed, "forgotten": forgotten})
 
     def _change(self, router: str, plan: Plan) -> int:
@@ -113,9 +113,9 @@ class Changing:
             "has": _own(after.plan.machine(host.name)),
         }
         if wire != before:
-            with self._cutting.taken_off(), self._impairments.rewired(wire.name):
+            off, rewired = self._cutting.taken_off(), self._impairments.rewired(wire.name)
+            with after.kept(self._folder), off, rewired:
                 self._rebuild.become(after.plan)
-            after.keep(self._folder)
             self._record.add(host.name, "move", **told)
         return Answer({"host": host.name, **told})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,21 +54,37 @@ class Present:
     def nat(self, router: str) -> str:
         return live.nat_words(self.topology, router)
 
-    def keep(self, folder: Path) -> None:
+    @contextlib.contextmanager
+    def kept(self, folder: Path) -> Iterator[None]:
+        """What is done inside is written down first: on a full disk nothing changes."""
+        papers = {TOPOLOGY: json.dumps(self._told()), PLAN: self.plan.to_json()}
+        new = {name: folder / f"{name}.new" for name in papers}
+        try:
+            _write({new[name]: text for name, text in papers.items()})
+            yield
+            for name, file in new.items():
+                os.replace(file, folder / name)
+        finally:
+            for file in new.values():
+                file.unlink(missing_ok=True)
+
+    def _told(self) -> dict[str, object]:
         assert self.topology.source is not None
         source = self.topology.source
-        told = {
+        return {
             "file": self.topology.file,
             "text": source.text,
             "overrides": dict(source.overrides),
         }
-        try:
-            for name, text in ((TOPOLOGY, json.dumps(told)), (PLAN, self.plan.to_json())):
-                new = folder / f"{name}.new"
-                new.write_text(text)
-                os.replace(new, folder / name)
-        except OSError as error:
-            raise LabError(f"the change is made, but not written down: {error.strerror}") from None
+
+
+def _write(papers: Mapping[Path, str]) -> None:
+    try:
+        for file, text in papers.items():
+            file.write_text(text)
+    except OSError as error:
+        problem = f"the change cannot be written down, so it is not made: {error.strerror}"
+        raise LabError(problem) from None
 
 
 @contextlib.contextmanager

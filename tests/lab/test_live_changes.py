@@ -189,6 +189,33 @@ def test_a_change_that_fails_leaves_the_old_rules_and_what_they_remember(
     assert [event for event in homes.events() if event["event"] == "nat"] == []
 
 
+FULL = """
+cd /run/punchlab/homes
+known=$(cat topology.json)
+mount -t tmpfs -o size=8k tmpfs "$PWD"
+cd "$PWD"
+printf %s "$known" >topology.json
+cat /dev/zero >fill || true
+"""
+
+
+def test_a_change_that_cannot_be_written_down_is_not_made(
+    homes: Lab, stage: Stage, server: Socket
+) -> None:
+    a1, elsewhere = stage.open("a1", "0.0.0.0"), stage.open("server", SERVER)
+    before, plan = seen_as(a1, server), homes.plan()
+    assert homes.popen(None, ["sh", "-ec", FULL]).wait() == 0
+
+    for change in (partial(homes.nat, "home-a", "full-cone"), partial(homes.move, "a1", "home-b")):
+        with pytest.raises(LabError, match="not made: No space left on device"):
+            change()
+
+    assert seen_as(a1, elsewhere) == seen_as(a1, server) == before
+    assert homes.popen(None, ["umount", "/run/punchlab/homes"]).wait() == 0
+    assert homes.plan() == plan
+    assert homes.nat("home-a", "full-cone")["changed"][0].endswith("-> full-cone")
+
+
 FILTER = "*filter\n-A FORWARD -j {}\nCOMMIT\n"
 DNAT_ON_THE_WAY_OUT = "*nat\n-A POSTROUTING -j DNAT --to-destination 10.0.0.1\nCOMMIT\n"
 TABLE = "table ip t {{\n  chain c {{\n    {}\n  }}\n}}\n"
