@@ -168,6 +168,31 @@ def test_metrics_only_for_this_machine() -> None:
     assert rig.stream(far).startswith(b"HTTP/1.1 403 ")
 
 
+def test_metrics_are_prometheus_text_and_count_what_happened() -> None:
+    rig = Rig()
+    a, _ = rig.login(A), rig.login(B)
+    rig.feed(a, send(B, b"hello") + send(C, bytes(100)) + derp.pack_frame(0x7F, b"future"))
+    rig.feed(a, derp.Ping(b"12345678").pack())
+
+    typed: dict[str, str] = {}
+    values: dict[str, int] = {}
+    for line in rig.server.metrics().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in typed
+            typed[name] = kind
+        else:
+            series, value = line.rsplit(" ", 1)
+            values[series] = int(value)
+            assert typed[series.split("{")[0]] in ("counter", "gauge")  # before its first value
+
+    assert values["derp_packets_received"] == 2
+    assert values["derp_packets_sent"] == 1
+    assert values['derp_packets_dropped{reason="unknown_dest",kind="other"}'] == 1
+    assert values["derp_unknown_frames"] == values["derp_got_ping"] == values["derp_sent_pong"] == 1
+    assert values["derp_gauge_clients_local"] == values["derp_gauge_current_connections"] == 2
+
+
 # --- packets ---
 
 
