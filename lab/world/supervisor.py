@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import signal
 import subprocess
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +33,7 @@ from lab.world.record import Record
 from lab.world.roster import Roster
 
 _LOG_TAIL = 10  # lines of a dead daemon's log, shown when it fails a lab
+_LAST_WORDS = 0.5  # seconds for them, of a daemon that ends while the lab comes up
 _MOST_EVENTS = 100_000  # of one daemon; they are on disk, and everybody who looks reads them
 T = TypeVar("T")
 _SIGNALS = {
@@ -198,6 +201,15 @@ class Supervisor:
             self._selector.unregister(pipe.stream)
             pipe.close()
 
+    def _hear_out(self, process: Process, patience: float) -> None:
+        """Its last words; those that a helper of its own still holds (tee) are worth a moment."""
+        until = time.monotonic() + patience
+        for pipe in process.pipes:
+            self._hear(process, pipe)
+            while pipe.is_open and (left := until - time.monotonic()) > 0:
+                select.select([pipe.stream], [], [], left)
+                self._hear(process, pipe)
+
     def _read_events(self, process: Process, data: bytes, lines: list[str]) -> None:
         daemon = process.daemon
         words: list[str] = []
@@ -230,8 +242,7 @@ class Supervisor:
             self._record.add(process.host, "flood", after=_MOST_EVENTS)
 
     def _ended(self, process: Process, status: int) -> None:
-        for pipe in process.pipes:
-            self._hear(process, pipe)  # its last words
+        self._hear_out(process, _LAST_WORDS if self.on_failure is not None else 0.0)
         assert process.popen is not None
         process.popen.returncode = status  # we took it, so nobody else can
         self._record.forget_paths(process.host)  # first: who waits for the end, finds it complete
