@@ -28,7 +28,7 @@ WINGS = ("node", "lab", "e2e", "interop", "web")
     help={
         "only": "node, lab, e2e, interop or web: one wing of the tests; scenario:38: those of one number",
         "keyword": "pytest's -k: only the tests whose names match",
-        "workers": "test processes side by side, two a core as most of them wait; 0 runs them in this one",
+        "workers": "test processes side by side, three a core as most of them wait; 0 runs them in this one",
         "report": "an HTML file: what passed, and how the paths went in each lab",
     }
 )
@@ -36,7 +36,7 @@ def test(
     c: Any,
     only: str = "",
     keyword: str = "",
-    workers: int = 2 * (os.cpu_count() or 1),
+    workers: int = 3 * (os.cpu_count() or 1),
     report: str = "",
 ) -> None:
     """Run the tests, all of them for real.

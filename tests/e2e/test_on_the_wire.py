@@ -50,7 +50,7 @@ def test_no_packet_has_a_bad_checksum(lab: StartLab, tmp_path: Path) -> None:
         assert net.run(host, sys.executable, "-c", FINISH, *interfaces).returncode == 0
     good, bad = checksums(net, tmp_path)
     assert bad == 0
-    assert good > 500
+    assert good > 100  # a packet may be a batch of many
 
 
 @pytest.mark.scenario(102)
