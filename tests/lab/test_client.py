@@ -277,12 +277,14 @@ def test_the_top_of_the_lab_has_no_cable(up: Up) -> None:
 def test_a_daemons_lines_become_events_and_its_stderr_the_log(up: Up) -> None:
     lab = up(
         two_hosts(
-            shell(A, 'echo \'{"event": "ready", "n": 1}\'; echo noise; echo oops >&2; sleep 1000')
+            shell(A, 'echo oops >&2; echo \'{"event": "ready", "n": 1}\'; echo noise; sleep 1000')
         )
     )
 
     [ready] = [event for event in lab.events() if event["event"] == "ready"]
     assert (ready["host"], ready["n"]) == (A, 1)
+
+    lab.daemon(A, "stop")  # all that it had said is read by then
     assert ("node-a", "oops") in list(lab.logs(A))
 
 
