@@ -72,7 +72,7 @@ def chosen(only: str) -> list[str]:
         "only": "one benchmark, such as bringup; may be repeated",
         "rounds": "interleaved rounds; the medians are shown",
         "json": "one JSON document a benchmark",
-        "out": "a folder for bench.md, bench.json and bench.svg",
+        "out": "a folder for bench.html, .md, .json and .svg",
     },
 )
 def bench(c: Any, only: Any = None, rounds: int = 5, json: bool = False, out: str = "") -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from lab.view.progress import Progress
 from tests.bench.figures import Table, goals_of
 from tests.bench.picture import svg
+from tests.bench.report import html
 
 NAMES = ("bringup", "links", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate")
 PARTS = {"bringup": ("bringup", "shell")}  # of one benchmark, where it has more than one table
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("--only", choices=NAMES, action="append")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON document a benchmark")
-    parser.add_argument("--out", type=Path, help="a folder for bench.md, bench.json and bench.svg")
+    parser.add_argument("--out", type=Path, help="a folder for bench.html, .md, .json and .svg")
     args = parser.parse_args()
     names = [part for name in args.only or NAMES for part in PARTS.get(name, (name,))]
     tables = list[Table]()
@@ -48,6 +49,7 @@ def write(folder: Path, tables: list[Table]) -> None:
     (folder / "bench.md").write_text("\n".join(table.markdown() for table in tables))
     (folder / "bench.json").write_text(json.dumps([table.json() for table in tables], indent=1))
     (folder / "bench.svg").write_text(svg(tables))
+    (folder / "bench.html").write_text(html(tables))
 
 
 if __name__ == "__main__":

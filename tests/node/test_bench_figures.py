@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from tests.bench.figures import Goal, Table, goals_of
 from tests.bench.picture import score, svg
+from tests.bench.report import html
 
 FAST = Goal("TCP", 4.2, 4.0, "x")
 SLOW = Goal("ping", 2.6, 1.3, "x", at_least=False)
@@ -32,3 +33,12 @@ def test_a_bar_is_as_long_as_the_figure_is_good() -> None:
     assert score(FAST) == 4.2 / 4.0
     assert score(SLOW) == 0.5
     assert score(Goal("loss", 0, 0, at_least=False)) == 1.0
+
+
+def test_the_page_has_the_picture_and_every_table_as_text() -> None:
+    table = Table("Start-up", ["what", "ms"], [["<node>", "5"]], ["a note"])
+    table.at_most(10, "ms", "start-up", 5)
+    shown = html([table])
+    assert "1 of 1 goals met" in shown
+    assert "<td>&lt;node&gt;</td><td>5</td>" in shown
+    assert "<p>a note</p>" in shown
