@@ -102,13 +102,14 @@ def test_ipv4_alone_and_ipv6_alone_meet_at_the_relay(lab: StartLab, tmp_path: Pa
 def test_a_black_hole_in_ipv6_costs_the_relay_connection_only_a_moment(lab: StartLab) -> None:
     net = lab("dual-stack")
     a, b = both(net)
+    net.daemon("node-a", "restart")  # at first it may find the relay when that listens by half
     done = net.run("home-a", "ip", "-6", "route", "replace", "blackhole", "default")
     assert done.returncode == 0, done.stderr
 
     assert relay_of(net, "node-a") == "[2001:db8:198::10]:443"
     net.lab.daemon("node-a", "restart")
     *_, told, ready = (each["at"] for each in daemon_events(net, "node-a", "told", "ready"))
-    assert ready - told < 3  # and not a TCP time-out's minutes
+    assert ready - told < 10  # and not a TCP time-out's minutes
     assert relay_of(net, "node-a") == "198.51.100.10:443"
     assert_needs_the_relay(net, a, b)
 
