@@ -231,7 +231,8 @@ class Mesh:
     # --- relays ---
 
     def relay_connected(self, region: int, now: float, server: str = "") -> list[Action]:
-        return self._relay_news.connected(region, server, now)
+        actions = self._relay_news.connected(region, server, now)
+        return actions + self._settle(self.surroundings.relay_opened(region, now), now)
 
     def relay_lost(self, region: int, why: str, now: float, *, retry: bool = True) -> list[Action]:
         return self._relay_news.lost(region, why, retry, now)

@@ -3,6 +3,7 @@
 STUN requests go from the node's own UDP sockets to the servers of every relay region, three tries
 100 ms apart. Two servers that see us come from different ports mean that the NAT's mapping varies by
 destination. A run ends when every server has answered, or after 3 s: no answer at all is "UDP blocked".
+A relay that opens only then (it came up later than we did) is asked again.
 
 While the node is in use it runs again every 20..26 s: a NAT forgets an idle mapping after 30 s.
 """
@@ -99,7 +100,7 @@ class Netcheck:
         self._regions: dict[int, tuple[Endpoint, ...]] = {}
         self._probes: list[Probe] = []
         self._sent: dict[bytes, tuple[Probe, float]] = {}
-        self._started_at = -math.inf
+        self._asked_at = -math.inf
         self._answered_at: float | None = None
         self._latency: dict[int, float] = {}
         self._history: list[Measured] = []
@@ -113,6 +114,23 @@ class Netcheck:
         """A new run, now; one that is under way is given up."""
         self._regions = {region: tuple(servers) for region, servers in regions.items()}
         return self._start(now)
+
+    def has_answered(self, region: int) -> bool:
+        """In the run under way or, between two, in the last one. A region without servers need not."""
+        known = self._latency if self.running or self.report is None else self.report.latency
+        return region in known or not self._regions.get(region)
+
+    def ask_again(self, region: int, now: float) -> list[SendStun]:
+        """Its servers can be reached after all: what was asked before may never have got there."""
+        if not self.running:
+            return self._start(now)
+        for probe in self._probes:
+            if probe.region == region and not probe.seen_as:
+                probe.tries, probe.due = 0, probe.due or now
+        self._asked_at = now
+        sends = self._send_due(now)
+        self._reschedule()
+        return sends
 
     def set_active(self, active: bool, now: float) -> list[Output]:
         """Whether somebody uses a path; only then the runs are repeated."""
@@ -191,7 +209,7 @@ class Netcheck:
         ]
         self._sent.clear()
         self._latency = {}
-        self._started_at, self._answered_at = now, None
+        self._asked_at, self._answered_at = now, None
         self._rerun_at = now + RERUN_FROM + RERUN_SPREAD * self._random(1)[0] / 256
         sends = self._send_due(now)
         self._reschedule()
@@ -220,8 +238,8 @@ class Netcheck:
     def _ends_at(self) -> float:
         """With answers there, the silent servers are waited for a little; without, much longer."""
         if self._answered_at is None:
-            return self._started_at + UDP_BLOCKED_AFTER
-        last_try = self._started_at + TRIES * TRY_GAP
+            return self._asked_at + UDP_BLOCKED_AFTER
+        last_try = self._asked_at + TRIES * TRY_GAP
         return max(last_try, self._answered_at) + ENOUGH
 
     def _finish(self, now: float) -> NetcheckDone:

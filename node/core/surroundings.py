@@ -19,7 +19,7 @@ from node.core.netcheck import Netcheck, Report
 from node.core.own_endpoints import OwnEndpoints
 from node.wire.endpoint import Endpoint
 
-DOUBT_GAP = 5.0  # seconds between checks that dying paths ask for
+DOUBT_GAP = 5.0  # seconds between checks that dying paths, or one relay's coming and going, ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Surroundings:
 
         self._checked_at = -math.inf
         self._check_at = math.inf
+        self._opened_at: dict[int, float] = {}  # relays that were asked because they had opened
 
     @property
     def deadline(self) -> float | None:
@@ -97,6 +98,16 @@ class Surroundings:
     def doubt(self, now: float) -> None:
         """A path has died: perhaps our NAT shows us elsewhere now. Asked at the next tick."""
         self._check_at = min(self._check_at, max(now, self._checked_at + DOUBT_GAP))
+
+    def relay_opened(self, region: int, now: float) -> list[News]:
+        """It is there: if it has not answered yet it came up later than we did, so ask it now."""
+        if self._netcheck.has_answered(region):
+            return []
+        if now < self._opened_at.get(region, -math.inf) + DOUBT_GAP:
+            self.doubt(now)
+            return []
+        self._opened_at[region] = now
+        return self._perform(self._netcheck.ask_again(region, now), now)
 
     def check(self, now: float) -> list[News]:
         """Ask the servers, now."""

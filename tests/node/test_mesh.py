@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,10 +18,11 @@ from tests.node.network import Machine, Network
 
 
 def pair(
-    nat_a: Nat | None, nat_b: Nat | None, *, one_way: float = 0.010
+    nat_a: Nat | None, nat_b: Nat | None, *, one_way: float = 0.010, is_up: bool = True
 ) -> tuple[Network, Machine, Machine]:
     net = Network(one_way=one_way)
-    net.add_relay(900, "nyc", "198.51.100.1")
+    relay = net.add_relay(900, "nyc", "198.51.100.1")
+    relay.is_up = relay.answers_stun = is_up
     a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=nat_a)
     b = net.add_node("node-b", "100.64.2.20", address="192.168.2.20", nat=nat_b)
     net.start()
@@ -233,6 +235,37 @@ def test_after_a_broken_relay_connection_our_own_endpoint_is_asked_for_again() -
     net.revive(net.relays[900])
     stream(net, a, b, 500)  # five seconds; unasked a netcheck comes every twenty
     assert a.history(b) == ["relay", "direct"]
+
+
+@pytest.mark.parametrize("later", [1.5, 3.2])  # in the run that asks it in vain; and after it
+def test_a_relay_that_comes_up_after_the_nodes_tells_them_at_once_where_they_are_seen(
+    later: float,
+) -> None:
+    net, a, b = pair(port_restricted("203.0.113.10"), port_restricted("203.0.113.20"), is_up=False)
+    net.run(later - 1.0)
+    net.revive(net.relays[900])
+    net.run_until(lambda: a.mesh.relays.is_up(900) and b.mesh.relays.is_up(900), within=5.0)
+    net.run(2 * 0.010)
+    assert [each.mesh.surroundings.endpoints(net.now)[0].address for each in (a, b)] == [
+        "203.0.113.10",
+        "203.0.113.20",
+    ]
+
+
+def test_a_relay_that_comes_and_goes_where_udp_is_blocked_is_not_asked_each_time() -> None:
+    net, _, _ = pair(None, None)
+    relay, questions = net.relays[900], list[Endpoint]()
+
+    def swallow(_: Machine, to: Endpoint, __: bytes) -> bool:
+        questions.append(to)
+        return True
+
+    net.lost = swallow
+    for second in range(60):
+        net.at(net.now + second, partial(net.kill, relay))
+        net.at(net.now + second + 0.5, partial(net.revive, relay))
+    net.run(60.0)
+    assert 0 < len(questions) <= 2 * 3 * (60 / 5 + 1)
 
 
 def test_the_second_region_takes_over_when_the_first_dies() -> None:

@@ -18,6 +18,7 @@ TWO_REGIONS = {NYC: [NYC_SERVER], FRA: [FRA_SERVER]}
 SEEN = Endpoint("203.0.113.10", 41641)
 SEEN_ELSEWHERE = Endpoint("203.0.113.10", 50000)
 SEEN_IPV6 = Endpoint("2001:db8:a::10", 41641)
+STEPS = ["start", "again", "answer", "active", "idle", "tick", "tick", "late tick"]
 
 # --- one run ---
 
@@ -112,6 +113,53 @@ def test_the_true_answer_counts_after_a_forged_one() -> None:
     assert netcheck.receive_stun(datagram, NYC_SERVER, 10.02)[0] == EndpointLearned(SEEN)
 
 
+def test_a_relay_that_comes_up_during_a_run_is_asked_again_in_it() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    netcheck.tick(10.1)
+    netcheck.tick(10.2)  # the third and last try
+    assert netcheck.has_answered(FRA) is False
+    [fra] = netcheck.ask_again(FRA, 12.9)
+    assert fra.to == FRA_SERVER
+    assert answer(netcheck, fra, SEEN, 12.92) == [EndpointLearned(SEEN)]
+    assert netcheck.has_answered(FRA) is True
+    assert netcheck.has_answered(NYC) is False
+
+
+def test_it_has_three_tries_and_three_seconds_then() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    netcheck.tick(10.1)
+    netcheck.tick(10.2)
+    netcheck.ask_again(FRA, 12.9)
+    later = ticks(netcheck)
+    asked = [round(at, 3) for at, output in later if isinstance(output, SendStun)]
+    assert (asked, round(later[-1][0], 3)) == ([13.0, 13.1], 15.9)
+
+
+def test_a_relay_that_opens_just_after_it_was_asked_is_not_asked_twice_at_once() -> None:
+    netcheck = new_netcheck()
+    netcheck.start({NYC: [NYC_SERVER]}, 10.0)
+    assert netcheck.ask_again(NYC, 10.01) == []
+    asked = [round(at, 3) for at, output in ticks(netcheck) if isinstance(output, SendStun)]
+    assert asked == [10.1, 10.2, 10.3]
+
+
+def test_a_relay_that_comes_up_after_a_run_makes_another_one() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    assert reports(netcheck) == [(13.0, Report(udp=False))]
+    assert netcheck.has_answered(NYC) is False
+    assert [send.to for send in netcheck.ask_again(NYC, 14.0)] == [NYC_SERVER, FRA_SERVER]
+
+
+def test_a_region_without_servers_is_not_waited_for() -> None:
+    netcheck = new_netcheck()
+    assert netcheck.has_answered(NYC) is True  # nobody knows its servers yet
+    netcheck.start({NYC: [NYC_SERVER], FRA: []}, 10.0)
+    assert netcheck.has_answered(FRA) is True
+
+
 # --- home ---
 
 
@@ -201,7 +249,7 @@ def test_another_link_of_ours_forgets_what_was_seen() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["start", "answer", "active", "idle", "tick", "tick", "late tick"]),
+            st.sampled_from(STEPS),
             st.sampled_from([0.0, 0.05, 0.7, 5.0, 100.0]),
         ),
         max_size=40,
@@ -215,6 +263,8 @@ def test_a_tick_always_moves_the_deadline(schedule: list[tuple[str, float]]) -> 
         outputs: list[Output] = []
         if name == "start":
             outputs += netcheck.start(TWO_REGIONS, now)
+        elif name == "again":
+            outputs += netcheck.ask_again(NYC, now)
         elif name == "answer" and sent:
             outputs += answer(netcheck, sent.pop(), SEEN, now)
         elif name in ("active", "idle"):
