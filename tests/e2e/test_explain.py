@@ -38,7 +38,7 @@ def test_two_symmetric_nats_are_named_and_so_is_the_rule_that_dropped_the_pings(
     lab: StartLab,
 ) -> None:
     net = lab("hard-pair")
-    look_for_a_direct_path(net)
+    look_for_a_direct_path(net, A, B)
 
     found = explained(net)
 
@@ -126,7 +126,7 @@ def test_a_frozen_daemon_is_found_though_it_cannot_be_asked(easy: Net) -> None:
 
 def test_who_blocks_udp_is_found_by_the_rule_that_lets_nothing_out(lab: StartLab) -> None:
     net = lab("udp-blocked")
-    look_for_a_direct_path(net)
+    look_for_a_direct_path(net, B)
 
     found = explained(net)
 
@@ -142,7 +142,7 @@ def test_a_router_that_is_not_what_it_is_called_is_found_out(lab: StartLab) -> N
     masquerade = "iptables -t nat -{} POSTROUTING -o wan0 -j MASQUERADE {}"
     by_hand = [masquerade.format("D", ""), masquerade.format("A", "--random-fully")]
     assert net.run("home-a", "sh", "-ec", "; ".join(by_hand)).returncode == 0
-    look_for_a_direct_path(net)
+    look_for_a_direct_path(net, A, B)
 
     found, measured = explained(net), explained(net, measuring=lambda _: None)
 
@@ -217,11 +217,21 @@ def causes(found: Explanation) -> list[str]:
     return [each.sentence for each in found.findings if each.weight == "cause"]
 
 
-def look_for_a_direct_path(net: Net) -> None:
-    """For as long as it takes to send a volley of pings; the path stays as it is."""
-    done = net.lab.ping(A, B, until_direct=True, timeout=2.5, json=True)
-    kinds = {json.loads(line).get("kind") for line in done.stdout.splitlines()}
-    assert "relay" in kinds, done.stdout + done.stderr
+def look_for_a_direct_path(net: Net, *seen_outside: str) -> None:
+    """Until each that a relay sees has been called there and the calls' pings are at the routers."""
+    relayed(net)
+    for end, other in ((A, B), (B, A)):
+        if end in seen_outside:
+            seen = net.wait_for_event(end, "netcheck", WITHIN, udp=True)
+            told = {"peer": end, "direction": "received"}
+            net.wait_for_event(other, "call_me_maybe", WITHIN, since=seen["at"], **told)
+    relayed(net)  # there, back and there again: a ping has met the other's router long before
+
+
+def relayed(net: Net) -> None:
+    done = net.lab.ping(A, B, count=1, timeout=WITHIN, json=True)
+    kinds = [json.loads(line).get("kind") for line in done.stdout.splitlines()]
+    assert kinds == ["relay"], done.stdout + done.stderr
 
 
 def direct(net: Net) -> None:
