@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -79,19 +80,33 @@ def test_without_a_terminal_there_are_lines_and_a_recording_plays(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     cast = tmp_path / "nat-pair.cast"
+    argv = [sys.executable, "-m", "invoke", "lab.demo", "nat-pair", "--record", str(cast)]
 
-    done = invoke(env, "lab.demo", "nat-pair", "--seconds", "2.5", "--record", str(cast))
+    with subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = list(
+            takewhile(lambda line: "between the ends: direct data" not in line, process.stdout)
+        )
+        process.terminate()
+        *_, last = process.stdout
 
-    assert (done.returncode, "\x1b" in done.stdout) == (0, False)
-    assert "packets from node-a to node-b go through nyc\n" in done.stdout
-    assert "the path from node-a to node-b moved to direct via 203.0.113.20:41641" in done.stdout
-    assert "between the ends: direct data\n" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("node-a to node-b: relay -> direct; 0 of ")
+    assert (process.returncode, any("\x1b" in line for line in lines)) == (0, False)
+    told = "".join(lines)
+    assert "packets from node-a to node-b go through nyc\n" in told
+    assert "the path from node-a to node-b moved to direct via 203.0.113.20:41641" in told
+    assert last.startswith("node-a to node-b: relay -> direct; 0 of ")
     header, *pieces = [json.loads(line) for line in cast.read_text().splitlines()]
     assert (header["version"], header["width"], header["height"]) == (2, 80, 24)
     assert [kind for _, kind, _ in pieces] == ["o"] * len(pieces)
     assert sorted(at for at, _, _ in pieces) == [at for at, _, _ in pieces]
     assert any("direct via 203.0.113.20:41641" in text for _, _, text in pieces)
+
+
+def test_it_ends_by_itself_after_its_seconds(env: dict[str, str]) -> None:
+    done = invoke(env, "lab.demo", "public", "--seconds", "0.1")
+
+    assert (done.returncode, running(env)) == (0, [])
+    assert done.stdout.splitlines()[-1].startswith("node-a to node-b: ")
 
 
 def test_a_terminal_that_can_do_nothing_gets_lines_until_somebody_ends_it(

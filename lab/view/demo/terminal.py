@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -64,6 +65,7 @@ class Terminal:
                 return goes_on
 
             yield tick
+            live.update(self._frame(time.monotonic()), refresh=True)  # as it was at the end
 
     def _frame(self, now: float) -> Text:
         known = ["q quit", *(f"{deed.key} {deed.word}" for deed in self._deeds(now))]
