@@ -7,6 +7,7 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class Traces:
     folder: Path
     pid_namespace: str
     links: frozenset[str]
+    held: IO[bytes] | None = (
+        None  # while it is, no other lab's namespace is given this one's number
+    )
 
     def processes(self) -> list[str]:
         """All in the lab's PID namespace, and all that name its folder."""
@@ -50,7 +54,9 @@ class Traces:
 
 def traces_of(folder: Path) -> Traces:
     """Of a lab whose keeper is alive."""
-    return Traces(folder, os.readlink(f"/proc/{keeper(folder)}/ns/pid"), machine_links())
+    namespace = Path(f"/proc/{keeper(folder)}/ns/pid")
+    held = namespace.open("rb", buffering=0)
+    return Traces(folder, os.readlink(namespace), machine_links(), held)
 
 
 def machine_links() -> frozenset[str]:
