@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from node.keys import KEY_SIZE
-from node.wire.derp import MAX_PACKET
+from node.wire.derp_framing import MAX_PACKET
 
 MIN_BURST = KEY_SIZE + MAX_PACKET  # bytes: the longest SendPacket must fit in
 

@@ -34,8 +34,8 @@ from node.core.relay_events import (
 )
 from node.core.token_bucket import TokenBucket
 from node.keys import KEY_SIZE, NodePrivate, NodePublic
-from node.wire import derp, derp_login, websocket
-from node.wire.derp import HEADER, HEADER_SIZE, PACKET_HEADER_SIZE
+from node.wire import derp_framing, derp_login, websocket
+from node.wire.derp_framing import HEADER, HEADER_SIZE, PACKET_HEADER_SIZE, pack_frame
 from node.wire.malformed import Malformed
 
 LOGIN_TIMEOUT = 10.0  # seconds from the request to ServerInfo
@@ -144,23 +144,23 @@ class RelayClient:
             packets = self._within_rate(self._bucket, packets, now)
         parts: list[bytes] = []
         for size, run in groupby(packets, key=len):
-            if size <= derp.MAX_PACKET:
-                header = derp.packet_header(derp.SEND_PACKET, peer.raw, size)
+            if size <= derp_framing.MAX_PACKET:
+                header = derp_framing.packet_header(derp_framing.SEND_PACKET, peer.raw, size)
                 parts += header, header.join(run)
         return b"".join(parts)
 
     def note_preferred(self, on: bool) -> list[Output]:
-        return [SendBytes(derp.NotePreferred(on).pack())] if self.can_send else []
+        return self._send(derp_framing.NOTE_PREFERRED, bytes([on]))
 
     def watch_conns(self) -> list[Output]:
-        return [SendBytes(derp.WatchConns().pack())] if self.can_send else []
+        return self._send(derp_framing.WATCH_CONNS)
 
     def ping(self, now: float) -> list[Output]:
         """RelayPong comes, or RelayDown after 5 s. One at a time."""
         if not self.can_send or self._ping is not None:
             return []
-        self._ping = (self._random(derp.PING_SIZE), now)
-        return [SendBytes(derp.Ping(self._ping[0]).pack())]
+        self._ping = (self._random(derp_framing.PING_SIZE), now)
+        return self._send(derp_framing.PING, self._ping[0])
 
     def tick(self, now: float) -> list[Output]:
         if self._ping is not None and now >= self._ping[1] + PING_TIMEOUT:
@@ -173,9 +173,12 @@ class RelayClient:
 
     def _login(self, server: NodePublic) -> bytes:
         self.server_key, self.phase = server, Phase.SERVER_INFO
-        nonce = self._random(derp.NONCE_SIZE)
+        nonce = self._random(derp_framing.NONCE_SIZE)
         sealed = derp_login.seal(self._details.pack(), nonce, self._private, server)
-        return derp.ClientInfo(self._private.public, sealed).pack()
+        return pack_frame(derp_framing.CLIENT_INFO, self._private.public.raw + sealed)
+
+    def _send(self, kind: int, payload: bytes = b"") -> list[Output]:
+        return [SendBytes(pack_frame(kind, payload))] if self.can_send else []
 
     def _down(self, why: str) -> list[Output]:
         if self.phase is Phase.DOWN:
@@ -214,11 +217,11 @@ class RelayClient:
         outputs: list[Output] = []
         while end - at >= HEADER_SIZE:
             kind, length = HEADER.unpack_from(data, at)
-            if length > derp.MAX_FRAME:
+            if length > derp_framing.MAX_FRAME:
                 raise Malformed(f"frame: {length} bytes")
             if at + HEADER_SIZE + length > end:
                 break
-            if kind == derp.RECV_PACKET and self.phase is Phase.UP and length >= KEY_SIZE:
+            if kind == derp_framing.RECV_PACKET and self.phase is Phase.UP and length >= KEY_SIZE:
                 at = self._receive_packets(data, at, HEADER_SIZE + length, outputs)
                 continue
             payload = data[at + HEADER_SIZE : at + HEADER_SIZE + length]
@@ -252,6 +255,8 @@ class RelayClient:
         return source
 
     def _receive_frame(self, kind: int, payload: bytes, now: float) -> list[Output]:
+        from node.wire import derp  # late: by now the login is on its way
+
         frame = derp.parse_frame(kind, payload)
         match frame:
             case derp.ServerKey(key) if self.phase is Phase.SERVER_KEY:
@@ -259,7 +264,7 @@ class RelayClient:
             case derp.ServerInfo(sealed) if self.phase is Phase.SERVER_INFO:
                 return self._receive_server_info(sealed, now)
             case derp.Ping(data) if self.can_send:
-                return [SendBytes(derp.Pong(data).pack())]
+                return self._send(derp_framing.PONG, data)
             case derp.Pong(data) if self._ping is not None and data == self._ping[0]:
                 rtt = now - self._ping[1]
                 self._ping = None

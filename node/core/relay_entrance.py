@@ -9,8 +9,8 @@ from node.core import http_upgrade
 from node.core.http_upgrade import BadRequest, Request
 from node.core.relay_link import FrameMessages, Link, Output, Send
 from node.keys import NodePrivate, NodePublic
-from node.wire import derp, derp_login
-from node.wire.derp import HEADER, HEADER_SIZE
+from node.wire import derp, derp_framing, derp_login
+from node.wire.derp_framing import HEADER, HEADER_SIZE
 from node.wire.malformed import Malformed
 
 _BLANK = b"\r\n\r\n"
@@ -46,7 +46,7 @@ def read_client_info(
     if end - at < HEADER_SIZE:
         return None
     kind, length = HEADER.unpack_from(buffer, at)
-    if kind != derp.CLIENT_INFO or length > derp.MAX_CLIENT_INFO:
+    if kind != derp_framing.CLIENT_INFO or length > derp_framing.MAX_CLIENT_INFO:
         raise Malformed(f"login: frame {kind:02x} of {length} bytes instead of ClientInfo")
     stop = at + HEADER_SIZE + int(length)
     if stop > end:

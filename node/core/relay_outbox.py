@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from node.wire.derp import (
+from node.wire.derp_framing import (
     FORWARD_HEADER_SIZE,
     FORWARD_PACKET,
     HEADER,

@@ -38,21 +38,23 @@ from node.core.relay_switch import Switch, gather
 from node.core.relay_timers import RelayTimers
 from node.core.token_bucket import TokenBucket
 from node.keys import KEY_SIZE, NodePrivate, NodePublic
-from node.wire import derp, derp_login
-from node.wire.derp import HEADER, HEADER_SIZE
+from node.wire import derp, derp_framing, derp_login
+from node.wire.derp_framing import HEADER, HEADER_SIZE
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
 
 AUTH_TIMEOUT = 10.0  # seconds from ServerKey to ClientInfo
 KEEPALIVE = 60.0  # seconds, and up to KEEPALIVE_SPREAD more, so that clients do not fall into step
 KEEPALIVE_SPREAD = 5.0
-MAX_SEND = KEY_SIZE + derp.MAX_PACKET
-MAX_CONTROL = 2 * KEY_SIZE + derp.MAX_PACKET  # the longest frame a client may send: ForwardPacket
+MAX_SEND = KEY_SIZE + derp_framing.MAX_PACKET
+MAX_CONTROL = (
+    2 * KEY_SIZE + derp_framing.MAX_PACKET
+)  # the longest frame a client may send: ForwardPacket
 
 _FROM_CLIENTS = frozenset(
     (
-        derp.CLIENT_INFO, derp.NOTE_PREFERRED, derp.FORWARD_PACKET, derp.WATCH_CONNS,
-        derp.CLOSE_PEER, derp.PING, derp.PONG,
+        derp_framing.CLIENT_INFO, derp_framing.NOTE_PREFERRED, derp_framing.FORWARD_PACKET,
+        derp_framing.WATCH_CONNS, derp_framing.CLOSE_PEER, derp_framing.PING, derp_framing.PONG,
     )
 )  # fmt: skip
 _LOOPBACK = ("127.", "::1")
@@ -221,7 +223,7 @@ class RelayServer:
             self.counters["counter_total_dup_client_conns"] += 1
         outputs += self.mesh.tell_watchers(present(link))
         details = derp_login.ServerDetails().pack()
-        nonce = self._random(derp.NONCE_SIZE)
+        nonce = self._random(derp_framing.NONCE_SIZE)
         sealed = derp_login.seal(details, nonce, self._private, link.key)
         outputs.append(Send(link, derp.ServerInfo(sealed).pack()))
 
@@ -237,7 +239,7 @@ class RelayServer:
         while end - at >= HEADER_SIZE and link.phase is Phase.UP:
             kind, length = HEADER.unpack_from(buffer, at)
             stop = at + HEADER_SIZE + length
-            if kind == derp.SEND_PACKET:
+            if kind == derp_framing.SEND_PACKET:
                 if not KEY_SIZE <= length <= MAX_SEND:
                     raise Malformed(f"SendPacket: {length} bytes")
                 if stop > end:

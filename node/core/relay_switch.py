@@ -15,8 +15,8 @@ from node.core.relay_outbox import looks_like_disco
 from node.core.relay_registry import Registry
 from node.core.token_bucket import TokenBucket
 from node.keys import NodePublic
-from node.wire import derp
-from node.wire.derp import HEADER_SIZE, PACKET_HEADER_SIZE
+from node.wire import derp, derp_framing
+from node.wire.derp_framing import HEADER_SIZE, PACKET_HEADER_SIZE
 
 # "You sent to somebody who is not here": 3 at once, then one a second for each sender.
 NOT_HERE_RATE, NOT_HERE_BURST = 1.0, 3.0
@@ -37,7 +37,7 @@ class Switch:
         destination = head[HEADER_SIZE:]
         client = self._registry.clients.get(destination)
         packet_size = size - PACKET_HEADER_SIZE
-        patched = derp.packet_header(derp.RECV_PACKET, link.raw_key, packet_size)
+        patched = derp_framing.packet_header(derp_framing.RECV_PACKET, link.raw_key, packet_size)
         start, last = at, end - size
         while at <= last and buffer.startswith(head, at):
             buffer[at : at + PACKET_HEADER_SIZE] = patched
@@ -76,15 +76,16 @@ class Switch:
     ) -> None:
         """Nobody here has this key: another relay does, or the packets are lost."""
         forwarder = self._registry.forwarder(destination)
-        packets = [frame[PACKET_HEADER_SIZE:] for frame in derp.split_frames(frames)]
+        packets = [frame[PACKET_HEADER_SIZE:] for frame in derp_framing.split_frames(frames)]
         if forwarder is not None:
             self.counters["packets_forwarded_out"] += len(packets)
             outputs.append(
                 Forward(
                     forwarder,
                     b"".join(
-                        derp.pack_frame(
-                            derp.FORWARD_PACKET, b"".join((link.raw_key, destination, packet))
+                        derp_framing.pack_frame(
+                            derp_framing.FORWARD_PACKET,
+                            b"".join((link.raw_key, destination, packet)),
                         )
                         for packet in packets
                     ),

@@ -29,7 +29,7 @@ from node.core.relay_link import (
 from node.core.relay_server import RelayServer
 from node.io.loop import READ, WRITE, Loop, Timer
 from node.io.relay_channel import Channel
-from node.wire.derp import MAX_CLIENT_INFO
+from node.wire.derp_framing import MAX_CLIENT_INFO
 from node.wire.endpoint import Endpoint
 
 READ_SIZE = 256 * 1024  # bytes of one round of one client

@@ -25,31 +25,39 @@ Types not listed are skipped whole. What is inside the boxes stands in `derp_log
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import ClassVar, Self
 
 from node.keys import KEY_SIZE, NodePublic
+from node.wire.derp_framing import (
+    CLIENT_INFO,
+    CLOSE_PEER,
+    FORWARD_PACKET,
+    HEALTH,
+    KEEP_ALIVE,
+    MAGIC,
+    MAX_CLIENT_INFO,
+    MAX_PACKET,
+    MAX_PING,
+    NONCE_SIZE,
+    NOTE_PREFERRED,
+    PEER_GONE,
+    PEER_PRESENT,
+    PING,
+    PING_SIZE,
+    PONG,
+    RECV_PACKET,
+    RESTARTING,
+    SEND_PACKET,
+    SERVER_INFO,
+    SERVER_KEY,
+    WATCH_CONNS,
+    pack_frame,
+    packet_header,
+)
 from node.wire.endpoint import ENDPOINT_SIZE, Endpoint, pack_endpoint, unpack_endpoint
 from node.wire.malformed import Malformed
-
-MAGIC = b"DERP\xf0\x9f\x94\x91"
-HEADER = struct.Struct(">BI")
-HEADER_SIZE = HEADER.size
-PACKET_HEADER_SIZE = HEADER_SIZE + KEY_SIZE  # of SendPacket and RecvPacket
-FORWARD_HEADER_SIZE = HEADER_SIZE + 2 * KEY_SIZE
-MAX_PACKET = 65_536  # bytes relayed after the keys
-MAX_CLIENT_INFO = 262_144
-MAX_FRAME = 1 << 20  # a client hangs up on anything longer
-NONCE_SIZE = 24
-PING_SIZE = 8
-MAX_PING = 1000
-
-SERVER_KEY, CLIENT_INFO, SERVER_INFO = 0x01, 0x02, 0x03
-SEND_PACKET, RECV_PACKET, FORWARD_PACKET = 0x04, 0x05, 0x0A
-KEEP_ALIVE, NOTE_PREFERRED, PEER_GONE, PEER_PRESENT = 0x06, 0x07, 0x08, 0x09
-WATCH_CONNS, CLOSE_PEER, PING, PONG, HEALTH, RESTARTING = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 
 
 class GoneReason(IntEnum):
@@ -62,25 +70,6 @@ class PeerFlag(IntFlag):
     MESH_PEER = 2
     PROBER = 4
     NOT_IDEAL = 8  # came here only because its first choice failed
-
-
-def pack_frame(kind: int, payload: bytes = b"") -> bytes:
-    return HEADER.pack(kind, len(payload)) + payload
-
-
-def packet_header(kind: int, key: bytes, packet_size: int) -> bytes:
-    """The 37 bytes before a packet: of SendPacket to `key`, or of RecvPacket from it."""
-    return HEADER.pack(kind, KEY_SIZE + packet_size) + key
-
-
-def split_frames(stream: bytes | bytearray | memoryview) -> Iterator[memoryview]:
-    """The whole frames, header and all, of a stream that begins and ends with one."""
-    view = memoryview(stream)
-    at = 0
-    while at < len(view):
-        size = HEADER_SIZE + HEADER.unpack_from(view, at)[1]
-        yield view[at : at + size]
-        at += size
 
 
 def _exactly(payload: bytes, size: int, name: str) -> bytes:

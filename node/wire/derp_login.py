@@ -14,7 +14,7 @@ from nacl.bindings import crypto_box, crypto_box_open
 from nacl.exceptions import CryptoError
 
 from node.keys import KEY_SIZE, NodePrivate, NodePublic
-from node.wire.derp import NONCE_SIZE
+from node.wire.derp_framing import NONCE_SIZE
 from node.wire.malformed import Malformed
 
 PROTOCOL_VERSION = 2

@@ -40,6 +40,7 @@ from node.wire import (
     uapi,
     wireguard,
 )
+from node.wire.derp_framing import HEADER_SIZE
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
 from node.wire.websocket import Unframer
@@ -67,7 +68,7 @@ def derp_frames(data: bytes) -> None:
         frame = derp.parse_frame(data[0] if data else 0, data[1:])
         if frame is not None:
             packed = frame.pack()
-            again = derp.parse_frame(packed[0], packed[derp.HEADER_SIZE :])
+            again = derp.parse_frame(packed[0], packed[HEADER_SIZE:])
             assert isinstance(frame, derp.Restarting | derp.Health) or again == frame
 
 

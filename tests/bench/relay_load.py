@@ -29,7 +29,7 @@ from pathlib import Path
 from node.core.relay_client import RelayClient
 from node.core.relay_events import RelayUp, SendBytes
 from node.keys import NodePrivate
-from node.wire import derp
+from node.wire import derp, derp_framing
 from tests.bench.inside import come_first
 
 HOST = "127.0.0.1"
@@ -167,7 +167,7 @@ def stream(relay: Relay, pairs: int, frames: int, seconds: float) -> dict[str, f
         elif now > heard + STUCK:
             for pair in everybody:
                 pair.forget()
-    payload = total * PACKET / (PACKET + derp.PACKET_HEADER_SIZE)
+    payload = total * PACKET / (PACKET + derp_framing.PACKET_HEADER_SIZE)
     spent = relay.cpu() - cpu
     return {"gbit": 8e-9 * payload / (now - begin), "cpu_per_gb": spent / (payload / 1e9)}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from node.core.relay_link import Close, Link, Output, Relay, Send
 from node.core.relay_server import RelayServer
 from node.keys import NodePrivate, NodePublic
-from node.wire import derp
+from node.wire import derp, derp_framing
 from node.wire.derp_login import ClientDetails, seal
 from node.wire.endpoint import Endpoint
 
@@ -97,5 +97,5 @@ class Rig:
         return self._stream.pop(link, b"")
 
     def frames(self, link: Link) -> list[derp.Frame | None]:
-        frames = map(bytes, derp.split_frames(self.stream(link)))
-        return [derp.parse_frame(frame[0], frame[derp.HEADER_SIZE :]) for frame in frames]
+        frames = map(bytes, derp_framing.split_frames(self.stream(link)))
+        return [derp.parse_frame(frame[0], frame[derp_framing.HEADER_SIZE :]) for frame in frames]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.keys import NodePrivate, NodePublic
-from node.wire import derp
+from node.wire import derp, derp_framing
 from node.wire.certificate import meta_certificate
 from node.wire.derp_login import ClientDetails, ServerDetails, seal, unseal
 from node.wire.endpoint import Endpoint
@@ -64,9 +64,9 @@ FRAMES: list[tuple[str, derp.Frame]] = [
 
 
 def parse(frame: bytes) -> derp.Frame | None:
-    kind, length = derp.HEADER.unpack_from(frame)
-    assert len(frame) == derp.HEADER_SIZE + length
-    return derp.parse_frame(kind, frame[derp.HEADER_SIZE :])
+    kind, length = derp_framing.HEADER.unpack_from(frame)
+    assert len(frame) == derp_framing.HEADER_SIZE + length
+    return derp.parse_frame(kind, frame[derp_framing.HEADER_SIZE :])
 
 
 @pytest.mark.parametrize(("name", "frame"), FRAMES)
@@ -140,22 +140,22 @@ def test_a_rate_limit_in_a_server_info() -> None:
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
-        (derp.SERVER_KEY, derp.MAGIC + bytes(31)),
-        (derp.SERVER_KEY, b"NOTDERP!" + bytes(32)),
-        (derp.CLIENT_INFO, bytes(55)),
-        (derp.CLIENT_INFO, bytes(262_145)),
-        (derp.SEND_PACKET, bytes(31)),
-        (derp.SEND_PACKET, bytes(32 + 65_537)),
-        (derp.FORWARD_PACKET, bytes(63)),
-        (derp.NOTE_PREFERRED, b""),
-        (derp.NOTE_PREFERRED, b"\x01\x01"),
-        (derp.PEER_GONE, bytes(31)),
-        (derp.WATCH_CONNS, b"\x00"),
-        (derp.CLOSE_PEER, bytes(33)),
-        (derp.PING, bytes(7)),
-        (derp.PING, bytes(1001)),
-        (derp.PONG, bytes(7)),
-        (derp.RESTARTING, bytes(7)),
+        (derp_framing.SERVER_KEY, derp_framing.MAGIC + bytes(31)),
+        (derp_framing.SERVER_KEY, b"NOTDERP!" + bytes(32)),
+        (derp_framing.CLIENT_INFO, bytes(55)),
+        (derp_framing.CLIENT_INFO, bytes(262_145)),
+        (derp_framing.SEND_PACKET, bytes(31)),
+        (derp_framing.SEND_PACKET, bytes(32 + 65_537)),
+        (derp_framing.FORWARD_PACKET, bytes(63)),
+        (derp_framing.NOTE_PREFERRED, b""),
+        (derp_framing.NOTE_PREFERRED, b"\x01\x01"),
+        (derp_framing.PEER_GONE, bytes(31)),
+        (derp_framing.WATCH_CONNS, b"\x00"),
+        (derp_framing.CLOSE_PEER, bytes(33)),
+        (derp_framing.PING, bytes(7)),
+        (derp_framing.PING, bytes(1001)),
+        (derp_framing.PONG, bytes(7)),
+        (derp_framing.RESTARTING, bytes(7)),
     ],
 )
 def test_a_frame_of_the_wrong_size_is_malformed(kind: int, payload: bytes) -> None:
@@ -165,13 +165,15 @@ def test_a_frame_of_the_wrong_size_is_malformed(kind: int, payload: bytes) -> No
 
 def test_what_may_stand_behind_a_frame() -> None:
     key = B.public.raw
-    assert derp.parse_frame(derp.SERVER_KEY, derp.MAGIC + key + b"more") == derp.ServerKey(B.public)
-    assert derp.parse_frame(derp.PEER_GONE, key) == derp.PeerGone(B.public, 0)
-    assert derp.parse_frame(derp.PEER_PRESENT, key) == derp.PeerPresent(B.public)
-    assert derp.parse_frame(derp.PEER_PRESENT, key + bytes(18)) == derp.PeerPresent(
+    assert derp.parse_frame(
+        derp_framing.SERVER_KEY, derp_framing.MAGIC + key + b"more"
+    ) == derp.ServerKey(B.public)
+    assert derp.parse_frame(derp_framing.PEER_GONE, key) == derp.PeerGone(B.public, 0)
+    assert derp.parse_frame(derp_framing.PEER_PRESENT, key) == derp.PeerPresent(B.public)
+    assert derp.parse_frame(derp_framing.PEER_PRESENT, key + bytes(18)) == derp.PeerPresent(
         B.public, Endpoint("::", 0)
     )
-    assert derp.parse_frame(derp.PING, bytes(1000)) == derp.Ping(bytes(8))
+    assert derp.parse_frame(derp_framing.PING, bytes(1000)) == derp.Ping(bytes(8))
 
 
 def test_a_type_from_the_future_is_no_error() -> None:

@@ -17,7 +17,7 @@ from node.core.relay_client import RelayClient
 from node.core.relay_events import PacketsReceived, PeerGone, RelayPong, RelayUp, SendBytes
 from node.io.loop import Loop
 from node.keys import NodePrivate
-from node.wire import derp, stun
+from node.wire import derp, derp_framing, stun
 from node.wire.endpoint import Endpoint
 from tests.node.relay_rig import FAST, SLOW, client_info, send
 from tests.node.running_relay import (
@@ -33,7 +33,7 @@ from tests.node.running_relay import (
     trusting,
 )
 
-SERVER_INFO_SIZE = derp.HEADER_SIZE + 24 + 16 + len('{"version":2}')
+SERVER_INFO_SIZE = derp_framing.HEADER_SIZE + 24 + 16 + len('{"version":2}')
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def log_in(relay: RunningRelay, private: NodePrivate) -> ssl.SSLSocket:
     tls.sendall(FAST + client_info(private, server=relay.key))
     greeting = derp.ServerKey(relay.key).pack()
     assert receive_exactly(tls, len(greeting)) == greeting
-    assert receive_exactly(tls, SERVER_INFO_SIZE)[0] == derp.SERVER_INFO
+    assert receive_exactly(tls, SERVER_INFO_SIZE)[0] == derp_framing.SERVER_INFO
     return tls
 
 
@@ -95,7 +95,7 @@ def test_request_and_login_split_at_every_byte(relay: RunningRelay, request_: by
             tls.sendall(flight[:cut])
             tls.sendall(flight[cut:])
             assert receive_exactly(tls, len(greeting)) == greeting
-            assert receive_exactly(tls, SERVER_INFO_SIZE)[0] == derp.SERVER_INFO
+            assert receive_exactly(tls, SERVER_INFO_SIZE)[0] == derp_framing.SERVER_INFO
 
 
 @pytest.mark.filterwarnings("ignore:Attribute's length")  # 71 characters, as DERP wants them

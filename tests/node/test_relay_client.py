@@ -21,7 +21,7 @@ from node.core.relay_events import (
     RelayUp,
     SendBytes,
 )
-from node.wire import derp
+from node.wire import derp, derp_framing
 from node.wire.derp_login import ServerDetails, seal
 from tests.node.relay_rig import SERVER, A, B, C, Rig, client_info, fixed_random, send
 
@@ -114,8 +114,10 @@ def test_a_real_server_and_a_real_client_agree() -> None:
         b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n",
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"x" * 20_000,
-        switching_protocols(SERVER.public) + derp.pack_frame(derp.SERVER_KEY, bytes(40)),
-        switching_protocols(SERVER.public) + derp.HEADER.pack(derp.SERVER_KEY, 1 << 30),
+        switching_protocols(SERVER.public)
+        + derp_framing.pack_frame(derp_framing.SERVER_KEY, bytes(40)),
+        switching_protocols(SERVER.public)
+        + derp_framing.HEADER.pack(derp_framing.SERVER_KEY, 1 << 30),
     ],
 )
 def test_what_is_no_relay_is_left(answer: bytes) -> None:
@@ -183,7 +185,7 @@ def test_what_the_relay_says_of_peers_and_of_itself() -> None:
 
 def test_an_unknown_frame_is_skipped_and_counted() -> None:
     client = client_up()
-    assert client.receive(derp.pack_frame(0x7F, b"later") + recv(b"1"), now=1.0) == [
+    assert client.receive(derp_framing.pack_frame(0x7F, b"later") + recv(b"1"), now=1.0) == [
         PacketsReceived(B.public, [b"1"])
     ]
     assert client.counters["unknown_frames"] == 1
@@ -262,6 +264,6 @@ def test_no_bytes_break_the_client(fast: bool, up: bool, chunks: list[bytes]) ->
 def test_no_frames_break_the_client(frames: list[tuple[int, bytes]]) -> None:
     client = client_up()
     for kind, payload in frames:
-        client.receive(derp.pack_frame(kind, payload), now=1.0)
+        client.receive(derp_framing.pack_frame(kind, payload), now=1.0)
     if client.phase is Phase.UP:
         assert client.receive(recv(b"1"), now=2.0) == [PacketsReceived(B.public, [b"1"])]

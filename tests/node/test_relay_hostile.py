@@ -17,7 +17,7 @@ import pytest
 from node.core.relay_events import PacketsReceived, RelayUp
 from node.io.loop import Loop
 from node.keys import NodePrivate
-from node.wire import derp
+from node.wire import derp, derp_framing
 from tests.node.relay_rig import FAST, client_info
 from tests.node.running_relay import (
     Client,
@@ -75,7 +75,7 @@ def log_in(relay: RunningRelay, private: NodePrivate | None = None) -> ssl.SSLSo
     tls.sendall(FAST + client_info(private or new_key(), server=relay.key))
     size = len(derp.ServerKey(relay.key).pack())
     receive_exactly(tls, size)
-    assert receive_exactly(tls, 1)[0] == derp.SERVER_INFO
+    assert receive_exactly(tls, 1)[0] == derp_framing.SERVER_INFO
     return tls
 
 
@@ -97,7 +97,7 @@ def test_one_that_never_reads(relay: RunningRelay, good: Good) -> None:
     [
         derp.SendPacket(NOBODY, b"").pack(),
         derp.SendPacket(NOBODY, "TS💬".encode() + bytes(56)).pack(),
-        derp.pack_frame(0x7F),
+        derp_framing.pack_frame(0x7F),
         derp.Ping(bytes(8)).pack(),
         derp.NotePreferred(True).pack(),
     ],
@@ -171,7 +171,7 @@ def half_a_handshake(context: ssl.SSLContext) -> bytes:
 
 def test_a_frame_that_never_ends(relay: RunningRelay, good: Good) -> None:
     """The longest frame a client may send, all but its last byte, from many clients at once."""
-    frame = derp.SendPacket(NOBODY, bytes(derp.MAX_PACKET)).pack()
+    frame = derp.SendPacket(NOBODY, bytes(derp_framing.MAX_PACKET)).pack()
     with ExitStack() as kept:
         for _ in range(50):
             kept.enter_context(log_in(relay)).sendall(frame[:-1])

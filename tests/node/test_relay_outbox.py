@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from node.core.relay_outbox import TLS_RECORD, Outbox
 from node.keys import NodePublic
-from node.wire import derp
+from node.wire import derp, derp_framing
 
 SOURCE = NodePublic(bytes(range(32)))
 DISCO = "TS💬".encode() + bytes(56)
@@ -27,7 +27,7 @@ def everything(outbox: Outbox) -> list[bytes]:
     while chunk := outbox.chunk():
         stream += chunk
         outbox.sent(len(chunk))
-    return [bytes(one) for one in derp.split_frames(stream)]
+    return [bytes(one) for one in derp_framing.split_frames(stream)]
 
 
 def test_what_waits_leaves_in_order() -> None:
@@ -128,7 +128,7 @@ def test_whatever_a_socket_takes_the_stream_stays_one_of_whole_frames(
     while chunk := bytes(outbox.chunk()):
         stream += chunk
         outbox.sent(len(chunk))
-    arrived = [bytes(one) for one in derp.split_frames(stream)]
+    arrived = [bytes(one) for one in derp_framing.split_frames(stream)]
     assert set(arrived) <= {*frames, frame(b"new")}
     dropped = sum((outbox.drops or {}).values())
     assert len(arrived) + dropped == len(frames) + len(takes)

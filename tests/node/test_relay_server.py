@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from node.core.http_upgrade import switching_protocols
 from node.core.relay_link import ClientConnected, ClientGone, Forward, Verify
 from node.core.relay_server import RelayServer
-from node.wire import derp
+from node.wire import derp, derp_framing
 from node.wire.derp import PeerGone, PeerPresent, Ping, Pong, RecvPacket
 from node.wire.derp_login import ClientDetails, ServerDetails, seal, unseal
 from tests.node.relay_rig import (
@@ -90,9 +90,9 @@ def sealed(message: bytes) -> bytes:
     "info",
     [
         client_info(A, server=C.public),
-        derp.pack_frame(derp.CLIENT_INFO, bytes(55)),
-        derp.HEADER.pack(derp.CLIENT_INFO, 262_145),
-        derp.pack_frame(derp.CLIENT_INFO, bytes(56)),
+        derp_framing.pack_frame(derp_framing.CLIENT_INFO, bytes(55)),
+        derp_framing.HEADER.pack(derp_framing.CLIENT_INFO, 262_145),
+        derp_framing.pack_frame(derp_framing.CLIENT_INFO, bytes(56)),
         sealed(b"not JSON"),
         sealed(b'{"version":2,"meshKey":""}'),
         derp.Ping(bytes(8)).pack(),
@@ -171,7 +171,7 @@ def test_metrics_only_for_this_machine() -> None:
 def test_metrics_are_prometheus_text_and_count_what_happened() -> None:
     rig = Rig()
     a, _ = rig.login(A), rig.login(B)
-    rig.feed(a, send(B, b"hello") + send(C, bytes(100)) + derp.pack_frame(0x7F, b"future"))
+    rig.feed(a, send(B, b"hello") + send(C, bytes(100)) + derp_framing.pack_frame(0x7F, b"future"))
     rig.feed(a, derp.Ping(b"12345678").pack())
 
     typed: dict[str, str] = {}
@@ -218,7 +218,7 @@ def test_65536_bytes_pass_and_one_more_ends_the_connection() -> None:
     a, b = rig.login(A), rig.login(B)
     rig.feed(a, send(B, bytes(65_536)))
     assert rig.frames(b) == [RecvPacket(A.public, bytes(65_536))]
-    rig.feed(a, derp.pack_frame(derp.SEND_PACKET, B.public.raw + bytes(65_537)))
+    rig.feed(a, derp_framing.pack_frame(derp_framing.SEND_PACKET, B.public.raw + bytes(65_537)))
     assert a in rig.closed
     assert b not in rig.closed
 
@@ -226,7 +226,7 @@ def test_65536_bytes_pass_and_one_more_ends_the_connection() -> None:
 def test_what_came_before_a_broken_frame_is_still_delivered() -> None:
     rig = Rig()
     a, b = rig.login(A), rig.login(B)
-    rig.feed(a, send(B, b"hello") + derp.pack_frame(derp.SEND_PACKET, bytes(31)))
+    rig.feed(a, send(B, b"hello") + derp_framing.pack_frame(derp_framing.SEND_PACKET, bytes(31)))
     assert a in rig.closed
     assert rig.frames(b)[0] == RecvPacket(A.public, b"hello")
 
@@ -234,7 +234,7 @@ def test_what_came_before_a_broken_frame_is_still_delivered() -> None:
 def test_an_unknown_frame_is_skipped_whole() -> None:
     rig = Rig()
     a, b = rig.login(A), rig.login(B)
-    unknown = derp.pack_frame(0x7F, bytes(300_000))
+    unknown = derp_framing.pack_frame(0x7F, bytes(300_000))
     flight = unknown + send(B, b"hello")
     for at in range(0, len(flight), 100_000):
         rig.feed(a, flight[at : at + 100_000])
@@ -276,7 +276,7 @@ def test_a_ping_is_answered_with_its_first_8_bytes(size: int) -> None:
 def test_a_ping_of_another_size_ends_the_connection(size: int) -> None:
     rig = Rig()
     a = rig.login(A)
-    rig.feed(a, derp.pack_frame(derp.PING, bytes(size)))
+    rig.feed(a, derp_framing.pack_frame(derp_framing.PING, bytes(size)))
     assert a in rig.closed
 
 
@@ -313,7 +313,7 @@ def test_homes_are_counted() -> None:
     rig.feed(a, derp.NotePreferred(False).pack())
     assert "\nderp_gauge_current_home_connections 0\n" in rig.server.metrics()
     assert rig.server.counters["home_moves_in"] == 1
-    rig.feed(a, derp.pack_frame(derp.NOTE_PREFERRED, b"\x01\x01"))
+    rig.feed(a, derp_framing.pack_frame(derp_framing.NOTE_PREFERRED, b"\x01\x01"))
     assert a in rig.closed
 
 
@@ -518,7 +518,7 @@ def test_no_bytes_break_the_server(chunks: list[bytes], logged_in: bool, mesh: b
 def test_no_frames_break_the_server(frames: list[tuple[int, bytes, bytes]]) -> None:
     rig = mesh_rig()
     b, mesh = rig.login(B), rig.mesh_login(A)
-    stream = b"".join(derp.pack_frame(kind, key + tail) for kind, key, tail in frames)
+    stream = b"".join(derp_framing.pack_frame(kind, key + tail) for kind, key, tail in frames)
     rig.feed(mesh, stream)
     for frame in rig.frames(b):
         assert isinstance(frame, RecvPacket | PeerGone)

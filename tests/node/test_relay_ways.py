@@ -13,7 +13,7 @@ import pytest
 from node.core.http_connect import Proxy
 from node.core.relay_events import PacketsReceived, RelayDown, RelayPong, RelayUp
 from node.io.loop import Loop
-from node.wire import derp
+from node.wire import derp, derp_framing
 from node.wire.websocket import Opcode, Unframer, pack
 from tests.node import connect_proxy
 from tests.node.relay_rig import client_info
@@ -95,7 +95,7 @@ def test_the_upgrade_and_a_login_cut_into_many_messages(relay: RunningRelay) -> 
         login = client_info(new_key(), server=relay.key)
         for at in range(0, len(login), 7):
             tls.sendall(pack(Opcode.BINARY, login[at : at + 7], b"mask"))
-        assert message(tls, unframer)[0] == derp.SERVER_INFO
+        assert message(tls, unframer)[0] == derp_framing.SERVER_INFO
 
 
 def test_a_ping_is_answered_and_a_goodbye_ends_it(relay: RunningRelay) -> None:
@@ -164,7 +164,7 @@ def test_a_web_client_that_reads_late_loses_packets_and_never_the_thread(
     with tls:
         message(tls, unframer)
         tls.sendall(pack(Opcode.BINARY, client_info(private, server=relay.key), b"mask"))
-        assert message(tls, unframer)[0] == derp.SERVER_INFO
+        assert message(tls, unframer)[0] == derp_framing.SERVER_INFO
         sender = Client(loop, relay.node(), authority.ca)
         sender.wait_for(RelayUp)
         dropped = "derp_packets_dropped"
@@ -180,8 +180,8 @@ def test_a_web_client_that_reads_late_loses_packets_and_never_the_thread(
             sender.connection.ping()
             sender.wait_for(RelayPong)
             stream += message(tls, unframer)
-        frames = list(map(bytes, derp.split_frames(stream)))
-        assert {frame[0] for frame in frames} == {derp.RECV_PACKET}
+        frames = list(map(bytes, derp_framing.split_frames(stream)))
+        assert {frame[0] for frame in frames} == {derp_framing.RECV_PACKET}
         sender.connection.close()
 
 
