@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from node.core.equal_run import EqualRun
 from node.core.rows import MAX_SEGMENTS, OVERHEAD, Rows, per_send
 from node.core.superpacket import SuperPacket
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
@@ -85,6 +84,8 @@ class SuperPacketReader:
         return self._one_by_one(budget) if self.gather is None else self._gathered(budget)
 
     def _gathered(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
+        from node.core.equal_run import EqualRun  # late: only a loaded node gathers
+
         gather, buffer, skip = self.gather, self._buffer, self._skip
         assert gather is not None
         while budget > 0:

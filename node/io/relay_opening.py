@@ -9,13 +9,16 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from node.core.http_connect import Proxy
 from node.io import tls_client
 from node.io.dial import Dial
 from node.io.loop import READ, WRITE, Loop
 from node.io.resolve import resolve
 from node.netmap import DerpNode
+
+if TYPE_CHECKING:
+    from node.core.http_connect import Proxy
 
 OnOpen = Callable[[ssl.SSLSocket], None]
 OnFailed = Callable[[str, bool], None]  # why, and whether to retry

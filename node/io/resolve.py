@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable
 from ipaddress import ip_address
 
@@ -49,6 +48,8 @@ def resolve(loop: Loop, name: str, on_addresses: OnAddresses) -> None:
 
 
 def _ask_resolver(loop: Loop, name: str, on_addresses: OnAddresses) -> None:
+    from threading import Thread  # late: a hosts file, or the netmap, mostly knows
+
     answer: list[str] = []
     done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -66,4 +67,4 @@ def _ask_resolver(loop: Loop, name: str, on_addresses: OnAddresses) -> None:
         on_addresses(answer)
 
     loop.watch(done, READ, finish)
-    threading.Thread(target=ask, daemon=True).start()
+    Thread(target=ask, daemon=True).start()

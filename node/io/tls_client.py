@@ -8,7 +8,6 @@ no check, since the login fails with a wrong key.
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 import time
 from functools import lru_cache
@@ -101,6 +100,8 @@ def meta_key(tls: ssl.SSLSocket) -> NodePublic | None:
 
 def check_pin(tls: ssl.SSLSocket, node: DerpNode) -> None:
     """`sha256-raw:`: this very certificate, alone, still valid, and for this name unless an address."""
+    import hashlib  # late: few relays are pinned
+
     assert node.cert_name is not None
     leaf = tls.getpeercert(binary_form=True) or b""
     found, wanted = hashlib.sha256(leaf).hexdigest(), node.cert_name.removeprefix(PIN_PREFIX)

@@ -10,7 +10,6 @@ that long (71 characters) is over X.520's 64, which is why certificate libraries
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
@@ -83,6 +82,8 @@ def _name(common_name: str) -> bytes:
 
 def _time(unix: float) -> bytes:
     """RFC 5280 §4.1.2.5: two-digit years until 2049."""
+    from datetime import UTC, datetime  # late: who only reads certificates needs none
+
     when = datetime.fromtimestamp(int(unix), UTC)
     if when.year < 2050:
         return _tlv(_UTC_TIME, when.strftime("%y%m%d%H%M%SZ").encode())

@@ -10,7 +10,6 @@ other way round is an error (§5.1). No extension is ever agreed on, so reserved
 from __future__ import annotations
 
 import base64
-import hashlib
 import struct
 from collections.abc import Callable
 from enum import IntEnum
@@ -42,6 +41,8 @@ def new_key(random: Callable[[int], bytes]) -> str:
 
 def accept_key(key: str) -> str:
     """What a server answers to `Sec-WebSocket-Key`; §4.2.2."""
+    import hashlib  # late: few use WebSockets
+
     return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID).digest()).decode()
 
 
