@@ -7,19 +7,24 @@ between what the relay says. The daemon then takes over what is open.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from node.core.relay_events import Event, RelayDown
 from node.io.events import EventLog
 from node.io.loop import Loop
-from node.io.proxies import Proxies, proxies_from
 from node.io.relay_links import OnEvent, RelayLinks
 from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
 from node.io.tun import NoTun, Tun
 from node.io.udp import PortTaken, UdpPort
 
+if TYPE_CHECKING:
+    from node.io.proxies import Proxies
+
+SHY = 0.005  # seconds: a relay nearby answers within, and no piece is to be between
 # In an order in which each brings only some of what the last one needs.
 REST = (
     "node.core.noise",
@@ -66,7 +71,7 @@ class HeadStart:
                 import_module(name)
                 self.loop.soon(load_one)
 
-        self.loop.soon(load_one)
+        self.loop.at(self.loop.now() + SHY, load_one)
         self.loop.run()
 
     def hand_over(self, on_event: OnEvent) -> None:
@@ -92,12 +97,18 @@ def start(settings: Settings) -> int:
         print(f"node: {problem}", file=sys.stderr)
         return CANNOT_HERE
     head.load_the_rest()
+    gc.freeze()  # what is loaded stays
+    gc.enable()
     from node.io.daemon import run
 
     return run(head)
 
 
-def _proxies(settings: Settings) -> Proxies:
+def _proxies(settings: Settings) -> Proxies | None:
+    if settings.proxy is None and not {"HTTPS_PROXY", "https_proxy"} & os.environ.keys():
+        return None
+    from node.io.proxies import proxies_from  # late: few have one
+
     try:
         return proxies_from(settings.proxy, os.environ)
     except ValueError as problem:
