@@ -1,31 +1,47 @@
 // Packets: a dot runs along each link on which some were seen, hop after hop. It never runs where none was.
+//
+// Dots are painted on a canvas of its own above the drawing: a frame costs as much as there are dots, and the
+// drawing below is neither laid out nor painted again.
 
 import { walk } from "./lanes.js";
 
 const HOP = 110; // ms from one hop's start to the next one's
 const RUN = 220; // ms along one link
-const MOST = 300; // dots at once; more would tell nothing more
-const SVG = "http://www.w3.org/2000/svg";
+const MOST = 150; // dots under way, above which a moment's are left out: all of them, so that no link is favoured
+const RADIUS = { solid: 4, double: 4, dashed: 3 }; // of the drawing's units
+const EDGE = 1; // between a dot and the line it runs on
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
+const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 export class Dots {
-  constructor(layer, drawing) {
-    this.layer = layer;
+  constructor(canvas, drawing) {
+    this.canvas = canvas;
+    this.paper = canvas.getContext("2d");
     this.drawing = drawing;
     this.running = [];
-    this.idle = [];
+    this.isBlank = true;
     this.depths = depths(drawing.wires);
     this.deepest = Math.max(...this.depths.values());
     this.walks = new Map(); // by what they follow: they are the same for each dot
+    this.stamps = new Map(); // by their colour
+    DARK.onchange = () => this.stamps.clear();
+  }
+
+  // `scale`: pixels of the page for a unit of the drawing.
+  fit(width, height, scale) {
+    this.scale = scale * devicePixelRatio; // to pixels of the screen
+    this.canvas.width = Math.round(width * this.scale);
+    this.canvas.height = Math.round(height * this.scale);
+    Object.assign(this.canvas.style, { width: `${width * scale}px`, height: `${height * scale}px` });
+    this.stamps.clear();
   }
 
   clear() {
-    for (const dot of this.running) dot.circle.remove();
     this.running = [];
   }
 
   send(moment, time) {
-    if (STILL.matches || document.hidden) return;
+    if (STILL.matches || document.hidden || this.running.length > MOST) return;
     const seen = new Set();
     for (const [wire, way, lane, style] of moment.seen) {
       seen.add(`${wire} ${way} ${lane} ${style}`);
@@ -41,40 +57,52 @@ export class Dots {
   }
 
   start(key, points, back, lane, style, at) {
-    if (this.running.length >= MOST) return;
     if (!this.walks.has(key)) {
       const found = points();
       this.walks.set(key, found ? walk(found) : null);
     }
     const follow = this.walks.get(key);
-    if (!follow) return;
-    const circle = this.idle.pop() ?? document.createElementNS(SVG, "circle");
-    circle.setAttribute("r", style === "dashed" ? 3 : 4);
-    circle.setAttribute("class", `dot ${style}${lane === "peer-relay" ? " by-peer" : ""}`);
-    this.running.push({ circle, follow, back, at, isShown: false });
+    if (follow) this.running.push({ follow, back, at, style, ink: inkOf(style, lane) });
   }
 
   move(time) {
-    let kept = 0;
-    for (const dot of this.running) {
-      const share = (time - dot.at) / RUN;
-      if (share >= 1) {
-        dot.circle.remove();
-        this.idle.push(dot.circle);
-        continue;
-      }
-      this.running[kept++] = dot;
+    if (!this.isBlank) this.paper.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.isBlank = true;
+    this.running = this.running.filter((dot) => time - dot.at < RUN);
+    for (const { follow, back, at, style, ink } of this.running) {
+      const share = (time - at) / RUN;
       if (share < 0) continue;
-      const [x, y] = dot.follow(dot.back ? 1 - share : share);
-      dot.circle.cx.baseVal.value = x;
-      dot.circle.cy.baseVal.value = y;
-      if (!dot.isShown) {
-        dot.isShown = true;
-        this.layer.append(dot.circle);
-      }
+      const [x, y] = follow(back ? 1 - share : share);
+      const stamp = this.stamp(style, ink);
+      this.paper.drawImage(stamp, x * this.scale - stamp.width / 2, y * this.scale - stamp.height / 2);
+      this.isBlank = false;
     }
-    this.running.length = kept;
   }
+
+  // A dot, painted once for all of its colour.
+  stamp(style, ink) {
+    if (!this.stamps.has(ink)) this.stamps.set(ink, stamped(RADIUS[style], this.scale, ink));
+    return this.stamps.get(ink);
+  }
+}
+
+// The page's own colour for it: a custom property.
+function inkOf(style, lane) {
+  return lane === "peer-relay" && style === "solid" ? "--peer" : `--${style}`;
+}
+
+function stamped(radius, scale, ink) {
+  const side = Math.ceil(2 * (radius + EDGE) * scale);
+  const made = new OffscreenCanvas(side, side);
+  const paper = made.getContext("2d");
+  const colours = getComputedStyle(document.body);
+  for (const [colour, size] of [["--card", radius + EDGE / 2], [ink, radius - EDGE / 2]]) {
+    paper.fillStyle = colours.getPropertyValue(colour);
+    paper.beginPath();
+    paper.arc(side / 2, side / 2, size * scale, 0, 2 * Math.PI);
+    paper.fill();
+  }
+  return made;
 }
 
 // How many links a link is away from the internet: 1 is right at it.

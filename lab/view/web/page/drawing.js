@@ -17,7 +17,7 @@ export class Drawing {
     this.width = place.clientWidth;
     new ResizeObserver(() => {
       this.width = place.clientWidth;
-      if (this.svg) this.fit();
+      if (this.dots) this.fit();
       if (this.sketch && this.choice(this.sketch) !== this.text) this.sketch = null;
     }).observe(place);
   }
@@ -47,6 +47,7 @@ export class Drawing {
     const [width, height] = ["width", "height"].map((key) => Number(this.svg.getAttribute(key)));
     const scale = Math.min(LARGEST, Math.max(1, (HIGHEST * innerHeight) / height), this.width / width);
     this.svg.style.width = `${scale * width}px`;
+    this.dots.fit(width, height, scale);
   }
 
   put(sketch) {
@@ -55,8 +56,6 @@ export class Drawing {
     this.tall = this.text === sketch.tall;
     const svg = new DOMParser().parseFromString(this.text, "image/svg+xml").documentElement;
     this.svg = document.adoptNode(svg);
-    this.place.replaceChildren(svg);
-    this.fit();
     this.wires = new Map();
     for (const line of svg.querySelectorAll("[data-wire]")) {
       const points = line.getAttribute("points").split(" ").map((pair) => pair.split(",").map(Number));
@@ -69,9 +68,12 @@ export class Drawing {
     svg.querySelector(".wires").after(this.layer);
     this.inBand = layer("lanes across");
     this.machines.get("internet").after(this.inBand);
-    const dots = layer("dots");
-    svg.append(dots);
-    this.dots = new Dots(dots, this);
+    const canvas = document.createElement("canvas");
+    canvas.className = "dots";
+    canvas.ariaHidden = "true";
+    this.place.replaceChildren(svg, canvas);
+    this.dots = new Dots(canvas, this);
+    this.fit();
     this.flows = this.broken = null;
     this.lanes = new Map(); // by where they are: {style, made: the elements}
   }
