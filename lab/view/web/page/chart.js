@@ -10,6 +10,11 @@ export class Chart {
   constructor(place, path) {
     this.path = path;
     this.svg = svg("svg", { class: "chart", height: HEIGHT, role: "img" });
+    this.behind = svg("g", {});
+    this.grid = svg("g", {});
+    this.line = svg("path", { class: "trip" });
+    this.gone = svg("path", { class: "lost" });
+    this.svg.append(this.behind, this.grid, this.line, this.gone);
     place.append(this.svg);
     this.figures = document.getElementById("figures");
     this.drawn = 0;
@@ -24,14 +29,35 @@ export class Chart {
     const most = ceiling(Math.max(1, ...beats.map((beat) => beat[2] ?? 0)));
     const x = (at) => LEFT + ((at - now + SPAN) / SPAN) * (this.width - LEFT - RIGHT);
     const y = (ms) => TOP + (1 - ms / most) * (HEIGHT - TOP - BOTTOM);
-    this.svg.setAttribute("width", this.width);
-    this.svg.replaceChildren(
-      ...this.bands(past, moment, now, x),
-      ...axes(most, x, y, now, this.width),
-      svg("path", { class: "trip", d: trips(beats, x, y) }),
-      ...beats.filter((beat) => beat[2] === null).map((beat) => lost(x(beat[1]))),
-    );
+    this.putGrid(most, y);
+    this.putBands(past, moment, now, x);
+    this.line.setAttribute("d", trips(beats, x, y));
+    this.gone.setAttribute("d", losses(beats, x));
     this.tell(beats, moment.counts);
+  }
+
+  // Its words and lines stand still: they are made anew for another scale or width alone.
+  putGrid(most, y) {
+    const key = `${most} ${this.width}`;
+    if (key === this.gridShown) return;
+    this.gridShown = key;
+    this.svg.setAttribute("width", this.width);
+    this.grid.replaceChildren(...axes(most, y, this.width));
+  }
+
+  // The paper behind the line has the colour of the path.
+  putBands(past, moment, now, x) {
+    const moves = past.movesOf(...this.path.pair, moment);
+    const bands = moves
+      .map((move, n) => [Math.max(move.at, now - SPAN), Math.min(moves[n + 1]?.at ?? now, now), move.kind])
+      .filter(([from, to]) => to > from);
+    while (this.behind.childElementCount > bands.length) this.behind.lastChild.remove();
+    while (this.behind.childElementCount < bands.length) {
+      this.behind.append(svg("rect", { y: TOP, height: HEIGHT - TOP - BOTTOM }));
+    }
+    bands.forEach(([from, to, kind], n) => {
+      set(this.behind.children[n], { class: `band ${kind}`, x: x(from).toFixed(1), width: (x(to) - x(from)).toFixed(1) });
+    });
   }
 
   recent(past, moment, now) {
@@ -41,21 +67,11 @@ export class Chart {
     return [...bySeq.values()].filter((beat) => beat[1] > now - SPAN && beat[1] <= now).sort((a, b) => a[1] - b[1]);
   }
 
-  // The paper behind the line has the colour of the path.
-  bands(past, moment, now, x) {
-    const moves = past.movesOf(...this.path.pair, moment);
-    return moves
-      .map((move, n) => [Math.max(move.at, now - SPAN), Math.min(moves[n + 1]?.at ?? now, now), move.kind])
-      .filter(([from, to]) => to > from)
-      .map(([from, to, kind]) =>
-        svg("rect", { class: `band ${kind}`, x: x(from), y: TOP, width: x(to) - x(from), height: HEIGHT - TOP - BOTTOM }),
-      );
-  }
-
   tell(beats, [answered, missing]) {
     const last = beats.findLast((beat) => beat[2] !== null);
     const text = `${last ? `${last[2].toFixed(1)} ms now. ` : ""}${missing} lost of ${answered + missing}.`;
-    if (this.figures.textContent !== text) this.figures.textContent = text;
+    if (text === this.told) return;
+    this.told = this.figures.textContent = text;
     this.svg.setAttribute("aria-label", `Round trips of the last ${SPAN} seconds: ${text}`);
   }
 }
@@ -76,19 +92,19 @@ function trips(beats, x, y) {
     .join("");
 }
 
-function lost(at) {
-  const bottom = HEIGHT - BOTTOM;
-  return svg("path", { class: "lost", d: `M${at.toFixed(1)} ${bottom}v-14` });
+function losses(beats, x) {
+  const missing = beats.filter((beat) => beat[2] === null);
+  return missing.map(([, sent]) => `M${x(sent).toFixed(1)} ${HEIGHT - BOTTOM}v-14`).join("");
 }
 
-function* axes(most, x, y, now, width) {
+function* axes(most, y, width) {
   for (const share of [0, 0.5, 1]) {
     yield svg("path", { class: "grid", d: `M${LEFT} ${y(most * share)}H${width - RIGHT}` });
     yield text(LEFT - 6, y(most * share) + 4, `${+(most * share).toPrecision(3)} ms`, "end");
   }
   for (const back of [SPAN, SPAN / 2, 0]) {
     const anchor = back === SPAN ? "start" : back ? "middle" : "end";
-    yield text(x(now - back), HEIGHT - 6, back ? `${back} s ago` : "now", anchor);
+    yield text(LEFT + (1 - back / SPAN) * (width - LEFT - RIGHT), HEIGHT - 6, back ? `${back} s ago` : "now", anchor);
   }
 }
 
@@ -105,7 +121,13 @@ function text(x, y, words, anchor) {
 }
 
 function svg(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
+  return set(document.createElementNS(SVG, name), attributes);
+}
+
+// Touches only what differs: what is set anew is drawn anew.
+function set(element, attributes) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (element.getAttribute(key) !== String(value)) element.setAttribute(key, value);
+  }
+  return element;
 }

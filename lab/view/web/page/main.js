@@ -61,7 +61,7 @@ function frame(time) {
       if (cursor.isLive) controls.offer(shown);
     }
     views.forEach((view) => view.show({ now, moment, past, passed, time }));
-    pace.drawn(moment);
+    pace.drawn();
   }
   requestAnimationFrame(frame);
 }

@@ -1,6 +1,7 @@
 // How well the page keeps up: frames a second, and how long after its event a change was drawn.
 
 const WINDOW = 1000; // ms
+const MOST = 1000; // delays remembered
 
 export class Pace {
   constructor() {
@@ -17,13 +18,15 @@ export class Pace {
   arrived(moment, now) {
     const at = performance.now();
     for (const event of [...(moment.story ?? []), ...(moment.moves ?? [])]) {
-      this.waiting.push({ count: moment.at, late: (now - event.at) * 1000, at });
+      this.waiting.push({ late: (now - event.at) * 1000, at });
     }
   }
 
   drawn() {
+    if (!this.waiting.length) return;
     for (const { late, at } of this.waiting) this.delays.push(late + performance.now() - at);
     this.waiting = [];
+    this.delays.splice(0, this.delays.length - MOST);
   }
 
   frame(time) {

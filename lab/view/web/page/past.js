@@ -11,14 +11,15 @@ export class Past {
 
   reset(moments) {
     this.moments = [];
-    this.moves = [];
+    this.moves = new Map(); // of each pair, with the moment's number of moves at which it was known
+    this.moved = 0;
     this.story = [];
     this.beats = [];
     moments.forEach((moment) => this.add(moment));
   }
 
   add(raw) {
-    this.moves.push(...(raw.moves ?? []));
+    for (const move of raw.moves ?? []) this.addMove(move);
     this.story.push(...(raw.story ?? []));
     this.beats.push(...(raw.beats ?? []));
     const before = this.moments.at(-1) ?? NOTHING;
@@ -30,11 +31,17 @@ export class Past {
       counts: raw.counts ?? before.counts,
       drawing: raw.drawing ?? before.drawing,
       seen: raw.seen ?? [],
-      moves: this.moves.length,
+      moves: this.moved,
       story: this.story.length,
       beats: this.beats.length,
     });
     if (this.moments.length > KEPT + 1000) this.moments.splice(0, 1000);
+  }
+
+  addMove(move) {
+    const pair = `${move.from} ${move.to}`;
+    if (!this.moves.has(pair)) this.moves.set(pair, []);
+    this.moves.get(pair).push({ ...move, count: ++this.moved });
   }
 
   // The first moment is the sum of what was before, and may be far older.
@@ -56,6 +63,7 @@ export class Past {
 
   // Each change of the path between two, up to a moment, oldest first.
   movesOf(from, to, moment) {
-    return this.moves.slice(0, moment.moves).filter((move) => move.from === from && move.to === to);
+    const moves = this.moves.get(`${from} ${to}`) ?? [];
+    return moves.at(-1)?.count > moment.moves ? moves.filter((move) => move.count <= moment.moves) : moves;
   }
 }

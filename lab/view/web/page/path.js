@@ -8,14 +8,16 @@ export class PathPanel {
     this.now = document.getElementById("now");
     this.list = document.getElementById("moves");
     this.shown = "";
+    this.pair = ["", ""];
+    this.select.addEventListener("change", () => this.choose());
   }
 
   reset() {
     this.shown = "";
   }
 
-  get pair() {
-    return this.select.value ? this.select.value.split(" ") : ["", ""];
+  choose() {
+    this.pair = this.select.value.split(" ");
   }
 
   // Who can reach whom, and the pair to begin with.
@@ -25,6 +27,7 @@ export class PathPanel {
     const before = this.select.value || pinged?.join(" ");
     this.select.replaceChildren(...pairs.map((pair) => new Option(pair.replace(" ", " → "), pair)));
     if (pairs.includes(before)) this.select.value = before;
+    this.choose();
   }
 
   show({ past, moment }) {

@@ -5,25 +5,44 @@ const MOST = 300;
 export class Story {
   constructor() {
     this.list = document.getElementById("sentences");
+    this.isAtEnd = true;
+    this.list.addEventListener("scroll", () => (this.isAtEnd = isAtEnd(this.list)), { passive: true });
     this.reset();
   }
 
   reset() {
-    this.count = 0;
+    this.first = this.count = 0; // those shown: from the first to before the count
     this.list.replaceChildren();
   }
 
   show({ past, moment }) {
     if (moment.story === this.count) return;
-    if (moment.story < this.count) this.reset();
-    const first = past.story[0]?.at ?? 0;
-    const fresh = past.story.slice(Math.max(this.count, moment.story - MOST), moment.story);
-    const isAtEnd = this.list.scrollTop + this.list.clientHeight >= this.list.scrollHeight - 40;
-    this.list.append(...fresh.map((sentence) => item(sentence, first)));
-    while (this.list.children.length > MOST) this.list.firstChild.remove();
+    if (moment.story < this.count) this.goBack(moment.story);
+    const start = past.story[0]?.at ?? 0;
+    const from = Math.max(this.count, moment.story - MOST);
+    this.list.append(...past.story.slice(from, moment.story).map((sentence) => item(sentence, start)));
     this.count = moment.story;
-    if (isAtEnd) this.list.scrollTop = this.list.scrollHeight;
+    this.keep(MOST);
+    if (this.isAtEnd) this.list.scrollTop = this.list.scrollHeight;
   }
+
+  // The ones before stay as they are, and are not read out again.
+  goBack(count) {
+    if (count <= this.first) return this.reset();
+    while (this.count > count) {
+      this.list.lastChild.remove();
+      this.count--;
+    }
+  }
+
+  keep(most) {
+    this.first = Math.max(this.first, this.count - most);
+    while (this.list.childElementCount > most) this.list.firstChild.remove();
+  }
+}
+
+function isAtEnd(list) {
+  return list.scrollTop + list.clientHeight >= list.scrollHeight - 40;
 }
 
 function item(sentence, first) {

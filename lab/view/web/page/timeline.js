@@ -18,16 +18,10 @@ export class Timeline {
   }
 
   show({ now, past, moment, time }) {
-    const { isLive, isRunning } = this.cursor;
-    set(this.liveButton, "aria-pressed", String(isLive));
-    set(this.playButton, "aria-label", isRunning ? "Pause" : "Play from here");
-    if (this.playButton.dataset.running !== String(isRunning)) {
-      this.playButton.dataset.running = String(isRunning);
-      this.playButton.textContent = isRunning ? "❚❚" : "▶";
-    }
-    document.body.classList.toggle("is-past", !isLive);
+    this.putButtons(this.cursor);
     if (time - this.drawn < EVERY) return;
     this.drawn = time;
+    const { isLive } = this.cursor;
     const end = this.cursor.serverNow();
     const back = Math.max(end - past.start, 0.1);
     this.slider.min = String(-back);
@@ -36,16 +30,25 @@ export class Timeline {
     this.putStrip(past, moment, past.start, end);
   }
 
+  putButtons({ isLive, isRunning }) {
+    const state = `${isLive} ${isRunning}`;
+    if (state === this.stateShown) return;
+    this.stateShown = state;
+    this.liveButton.setAttribute("aria-pressed", String(isLive));
+    this.playButton.setAttribute("aria-label", isRunning ? "Pause" : "Play from here");
+    this.playButton.textContent = isRunning ? "❚❚" : "▶";
+    document.body.classList.toggle("is-past", !isLive);
+  }
+
   putStrip(past, moment, start, end) {
     const last = past.moments.at(-1) ?? moment;
     const moves = past.movesOf(...this.path.pair, last);
-    const width = this.strip.clientWidth;
-    const x = (at) => ((Math.max(at, start) - start) / (end - start)) * width;
+    const share = (at) => (100 * (Math.max(at, start) - start)) / (end - start);
     const parts = moves.map((move, n) => {
       const part = document.createElementNS(SVG, "rect");
       part.setAttribute("class", `band ${move.kind}`);
-      part.setAttribute("x", x(move.at));
-      part.setAttribute("width", Math.max(x(moves[n + 1]?.at ?? end) - x(move.at), 0));
+      part.setAttribute("x", `${share(move.at)}%`);
+      part.setAttribute("width", `${Math.max(share(moves[n + 1]?.at ?? end) - share(move.at), 0)}%`);
       part.setAttribute("height", 10);
       return part;
     });
