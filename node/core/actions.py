@@ -92,6 +92,13 @@ class ProbeRelay:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureRelay:
+    """How far a relay of that region is by HTTPS, over a connection of its own."""
+
+    region: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The first answer to a ping that a person asked for."""
 
@@ -127,6 +134,7 @@ Action: TypeAlias = (
     | CloseRelay
     | PreferRelay
     | ProbeRelay
+    | MeasureRelay
     | Answered
     | LogKeys
     | Event

@@ -5,6 +5,9 @@ STUN requests go from the node's own UDP sockets to the servers of every relay r
 destination. A run ends when every server has answered, or after 3 s: no answer at all is "UDP blocked".
 A relay that opens only then (it came up later than we did) is asked again.
 
+Where nothing has answered after 1 s the relays are asked by HTTPS as well: UDP may never pass here, and
+a home has to be chosen all the same, by whatever passes.
+
 While the node is in use it runs again every 20..26 s: a NAT forgets an idle mapping after 30 s.
 """
 
@@ -13,8 +16,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from node.core.netcheck_outputs import (
+    AskByHttps,
+    EndpointLearned,
+    NetcheckDone,
+    Output,
+    Report,
+    SendStun,
+)
 from node.core.port_prediction import next_endpoints
 from node.wire import stun
 from node.wire.endpoint import Endpoint
@@ -23,6 +34,9 @@ from node.wire.malformed import Malformed
 TRIES = 3
 TRY_GAP = 0.1  # s
 UDP_BLOCKED_AFTER = 3.0  # s without an answer
+HTTPS_AFTER = (
+    1.0  # s without an answer; the rest of the run is time enough for TCP, TLS and a request
+)
 ENOUGH = 0.3  # s after the last try and the first answer: what is silent then stays silent
 RERUN_FROM, RERUN_SPREAD = 20.0, 6.0  # s; random, so that a fleet of nodes does not ask in step
 REMEMBER_LATENCY = 305.0  # s; five minutes and a little: one slow answer does not move the home
@@ -30,44 +44,6 @@ ENDPOINT_LIFETIME = 310.0  # s that an endpoint once seen is still offered to pe
 FRESH = 27.0  # s; just over the longest time between two runs
 CLOSER_BY = 0.010  # s and
 CLOSER_SHARE = 2 / 3  # of the old home's latency: less does not pay for moving there
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What kind of network this is. Latencies in seconds, by region; None: not known."""
-
-    udp: bool
-    ipv4: Endpoint | None = None
-    ipv6: Endpoint | None = None
-    mapping_varies: bool | None = None  # by destination, IPv4; None: fewer than two answers
-    guesses: tuple[Endpoint, ...] = ()  # where a NAT that counts may show us to the next peer
-    latency: dict[int, float] = field(default_factory=dict)  # by region, the best of this run
-    preferred: int | None = None  # the region to be at home in
-
-
-@dataclass(frozen=True, slots=True)
-class SendStun:
-    """A question, from the port that peers shall reach."""
-
-    to: Endpoint
-    datagram: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NetcheckDone:
-    """All have answered, or had their time."""
-
-    report: Report
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointLearned:
-    """How a STUN server sees us."""
-
-    endpoint: Endpoint
-
-
-Output = SendStun | NetcheckDone | EndpointLearned
 
 
 @dataclass(slots=True)
@@ -102,7 +78,9 @@ class Netcheck:
         self._sent: dict[bytes, tuple[Probe, float]] = {}
         self._asked_at = -math.inf
         self._answered_at: float | None = None
+        self._https_at: float | None = None  # when to ask by HTTPS; None: no more in this run
         self._latency: dict[int, float] = {}
+        self._by_https: dict[int, float] = {}
         self._history: list[Measured] = []
         self._endpoints: dict[Endpoint, float] = {}  # and when each was last seen
         self._rerun_at = math.inf
@@ -117,8 +95,7 @@ class Netcheck:
 
     def has_answered(self, region: int) -> bool:
         """In the run under way or, between two, in the last one. A region without servers need not."""
-        known = self._latency if self.running or self.report is None else self.report.latency
-        return region in known or not self._regions.get(region)
+        return region in self._latency or not self._regions.get(region)
 
     def ask_again(self, region: int, now: float) -> list[SendStun]:
         """Its servers can be reached after all: what was asked before may never have got there."""
@@ -127,7 +104,7 @@ class Netcheck:
         for probe in self._probes:
             if probe.region == region and not probe.seen_as:
                 probe.tries, probe.due = 0, probe.due or now
-        self._asked_at = now
+        self._asked_at, self._https_at = now, now + HTTPS_AFTER
         sends = self._send_due(now)
         self._reschedule()
         return sends
@@ -159,6 +136,11 @@ class Netcheck:
         self._reschedule()
         return outputs
 
+    def receive_https(self, region: int, latency: float) -> None:
+        """It counts if nothing comes by UDP."""
+        if self.running:
+            self._by_https[region] = latency
+
     def learn(self, endpoint: Endpoint, now: float) -> list[Output]:
         """Somebody saw us there: a STUN server, or a peer that answered a ping."""
         known = now < self._endpoints.get(endpoint, -math.inf) + ENDPOINT_LIFETIME
@@ -177,7 +159,7 @@ class Netcheck:
             outputs.append(self._finish(now))
         if now >= self._rerun_at and self._active and not self.running:
             outputs += self._start(now)
-        outputs += self._send_due(now)
+        outputs += [*self._send_due(now), *self._ask_by_https(now)]
         self._reschedule()
         return outputs
 
@@ -208,8 +190,8 @@ class Netcheck:
             Probe(r, s, due=now) for r, servers in self._regions.items() for s in servers
         ]
         self._sent.clear()
-        self._latency = {}
-        self._asked_at, self._answered_at = now, None
+        self._latency, self._by_https = {}, {}
+        self._asked_at, self._answered_at, self._https_at = now, None, now + HTTPS_AFTER
         self._rerun_at = now + RERUN_FROM + RERUN_SPREAD * self._random(1)[0] / 256
         sends = self._send_due(now)
         self._reschedule()
@@ -225,6 +207,12 @@ class Netcheck:
                 probe.due = now + TRY_GAP if probe.tries < TRIES else None
                 sends.append(SendStun(probe.server, stun.request(txid)))
         return sends
+
+    def _ask_by_https(self, now: float) -> list[AskByHttps]:
+        if self._answered_at is not None or self._https_at is None or now < self._https_at:
+            return []
+        self._https_at = None
+        return [AskByHttps(region) for region in self._regions if self.running]
 
     def _answered(self, probe: Probe, endpoint: Endpoint, latency: float, now: float) -> None:
         probe.seen_as, probe.due = endpoint, None
@@ -244,26 +232,29 @@ class Netcheck:
 
     def _finish(self, now: float) -> NetcheckDone:
         seen = [probe.seen_as for probe in self._probes if probe.seen_as]
+        by_https = {} if seen else self._by_https
+        self._history += [Measured(region, each, now) for region, each in by_https.items()]
         self._history = [m for m in self._history if now < m.at + REMEMBER_LATENCY]
+        latency = by_https or self._latency
         report = Report(
             udp=bool(seen),
             ipv4=next((e for e in seen if not e.is_ipv6), None),
             ipv6=next((e for e in seen if e.is_ipv6), None),
             mapping_varies=_varies(self._probes),
             guesses=next_endpoints(_seen_from(self._probes)),
-            latency=dict(self._latency),
-            preferred=self._preferred(),
+            latency=dict(latency),
+            preferred=self._preferred(latency),
         )
         self._probes = []
         self.report, self.report_at = report, now
         return NetcheckDone(report)
 
-    def _preferred(self) -> int | None:
+    def _preferred(self, latency: Mapping[int, float]) -> int | None:
         """The nearest region over the last minutes; the old home unless the new one is much nearer."""
         old = self.report.preferred if self.report else None
-        if not self._latency:
+        if not latency:
             return old
-        lately = {r: min(m.latency for m in self._history if m.region == r) for r in self._latency}
+        lately = {r: min(m.latency for m in self._history if m.region == r) for r in latency}
         new = min(lately, key=lambda region: (lately[region], region))
         if old not in lately:
             return new
@@ -275,6 +266,8 @@ class Netcheck:
     def _reschedule(self) -> None:
         if self.running:
             times = [self._ends_at, *(p.due for p in self._probes if p.due is not None)]
+            if self._https_at is not None and self._answered_at is None:
+                times.append(self._https_at)
         else:
             times = [self._rerun_at] if self._active and self._rerun_at < math.inf else []
         self.deadline = min(times, default=None)

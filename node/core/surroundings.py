@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeAlias
 
-from node.core import netcheck
-from node.core.actions import Event, SendUdp
-from node.core.netcheck import Netcheck, Report
+from node.core import netcheck_outputs as netcheck
+from node.core.actions import Event, MeasureRelay, SendUdp
+from node.core.netcheck import Netcheck
+from node.core.netcheck_outputs import Report
 from node.core.own_endpoints import OwnEndpoints
 from node.wire.endpoint import Endpoint
 
@@ -38,7 +39,7 @@ class RegionsRanked:
     best_first: tuple[int, ...]
 
 
-News: TypeAlias = SendUdp | Event | EndpointsChanged | RegionsRanked
+News: TypeAlias = SendUdp | MeasureRelay | Event | EndpointsChanged | RegionsRanked
 
 
 class Surroundings:
@@ -121,6 +122,10 @@ class Surroundings:
     def receive_stun(self, datagram: bytes, source: Endpoint, now: float) -> list[News]:
         return self._perform(self._netcheck.receive_stun(datagram, source, now), now)
 
+    def relay_measured(self, region: int, latency: float) -> None:
+        """By HTTPS, as we asked for (`MeasureRelay`)."""
+        self._netcheck.receive_https(region, latency)
+
     def seen_at(self, endpoint: Endpoint, now: float) -> list[News]:
         """A peer's pong says where our ping came from."""
         if ip_address(endpoint.address).is_loopback:  # the mark of a ping that came by a relay
@@ -138,6 +143,8 @@ class Surroundings:
             match output:
                 case netcheck.SendStun(to, datagram):
                     news.append(SendUdp([datagram], to))
+                case netcheck.AskByHttps(region):
+                    news.append(MeasureRelay(region))
                 case netcheck.NetcheckDone(report):
                     news += [report_event(report, self.codes), RegionsRanked(ranked(report))]
                 case netcheck.EndpointLearned():

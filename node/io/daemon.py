@@ -22,6 +22,7 @@ from node.core.actions import (
     ConnectRelay,
     Event,
     LogKeys,
+    MeasureRelay,
     PreferRelay,
     ProbeRelay,
     SendRelay,
@@ -275,6 +276,9 @@ class Daemon:
                     self._links.prefer(region, home)
                 case ProbeRelay(region):
                     self._links.probe(region)
+                case MeasureRelay(region):
+                    found = partial(self.mesh.surroundings.relay_measured, region)
+                    self._links.measure(region, found)
                 case Event(name, fields, is_verbose):
                     if self.settings.verbose or not is_verbose:
                         self.tell(name, fields)

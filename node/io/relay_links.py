@@ -12,6 +12,8 @@ from node.keys import NodePrivate, NodePublic
 from node.netmap import DerpNode, DerpRegion
 
 if TYPE_CHECKING:
+    from node.core.http_connect import Proxy
+    from node.io.latency_check import LatencyCheck
     from node.io.proxies import Proxies
     from node.io.relay_connection import RelayConnection
 
@@ -28,6 +30,7 @@ class RelayLinks:
         self._proxies, self._websocket = proxies, websocket
         self._open: dict[int, RelayConnection] = {}
         self._attempts: dict[int, int] = {}
+        self._checks: dict[int, LatencyCheck] = {}
 
     def connect(self, region: int) -> None:
         """To one of the region's servers; each further attempt tries the next one.
@@ -47,11 +50,25 @@ class RelayLinks:
         self._attempts[region] = attempt + 1
         server = servers[attempt % len(servers)]
         heard = partial(self._heard, region, server.host_name)
-        proxy = self._proxies.way_to(server.host_name) if self._proxies else None
         self._open[region] = RelayConnection(
             self._loop, server, region, self._private, self._ca, heard,
-            proxy=proxy, websocket=self._websocket,
+            proxy=self._proxy(server), websocket=self._websocket,
         )  # fmt: skip
+
+    def measure(self, region: int, on_latency: Callable[[float], None]) -> None:
+        """Seconds by HTTPS; without an answer in time nothing is called."""
+        servers = self._servers(region)
+        if region in self._checks or not servers:
+            return
+        from node.io.latency_check import LatencyCheck  # late: only where UDP does not pass
+
+        def done(latency: float | None) -> None:
+            del self._checks[region]
+            if latency is not None:
+                on_latency(latency)
+
+        server = servers[0]
+        self._checks[region] = LatencyCheck(self._loop, server, self._ca, self._proxy(server), done)
 
     def close(self, region: int) -> None:
         connection = self._open.pop(region, None)
@@ -61,6 +78,8 @@ class RelayLinks:
     def close_all(self) -> None:
         for region in list(self._open):
             self.close(region)
+        for check in self._checks.values():
+            check.cancel()
 
     def sever(self, addresses: Collection[str]) -> list[int]:
         """Closes what goes out from these addresses of ours, which are gone; returns the regions."""
@@ -88,6 +107,9 @@ class RelayLinks:
         if isinstance(event, RelayDown):
             self._open.pop(region, None)
         self.on_event(region, server, event)
+
+    def _proxy(self, server: DerpNode) -> Proxy | None:
+        return self._proxies.way_to(server.host_name) if self._proxies else None
 
     def _servers(self, region: int) -> list[DerpNode]:
         known = self.regions.get(region)

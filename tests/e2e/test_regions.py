@@ -16,6 +16,7 @@ import pytest
 
 from lab.model.verdict import expect
 from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
+from tests.e2e.asked import status
 
 LONG = 5.0  # seconds; far more than it takes, and less than one more WireGuard handshake's patience
 
@@ -118,6 +119,22 @@ def test_home_moves_to_a_relay_that_came_nearer(lab: StartLab) -> None:
     b.ping(a)
     net.lab.daemon("nyc", "kill")
     assert reaches(b, a)
+
+
+@pytest.mark.parametrize(("near", "far"), [("nyc", "fra"), ("fra", "nyc")])
+def test_without_udp_the_nearer_relay_by_https_is_home(lab: StartLab, near: str, far: str) -> None:
+    """node-a has no other home in its netmap than nyc, and both of its relays answer TCP alone."""
+    delays = {f"link.{near}.delay": "2ms", f"link.{far}.delay": "40ms"}
+    net = lab("two-regions", nat={"home-a": "udp-blocked"}, set=delays)
+    a, b = net.node("node-a"), net.node("node-b")
+
+    a.ping(b)  # a node in use; an idle one does not ask again
+    report = net.wait_for_event("node-a", "netcheck", udp=False, preferred=near)
+
+    assert sorted(report["latency_ms"]) == ["fra", "nyc"]
+    assert report["latency_ms"][near] < report["latency_ms"][far]
+    assert status(net, "node-a")["home"] == near
+    b.ping(a)
 
 
 @pytest.mark.scenario(34)

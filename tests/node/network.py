@@ -25,6 +25,7 @@ from node.core.actions import (
     CloseRelay,
     ConnectRelay,
     Event,
+    MeasureRelay,
     ProbeRelay,
     RelayPath,
     SendRelay,
@@ -324,6 +325,8 @@ class Network:
                     self._leave(self.relays[region], machine)
                 case ProbeRelay(region):
                     self._probe(machine, region)
+                case MeasureRelay(region):
+                    self._measure(machine, region)
                 case Event():
                     machine.events.append((self.now, action))
                 case Answered():
@@ -385,6 +388,16 @@ class Network:
 
     def _distance(self, machine: Machine, region: int) -> float:
         return self.far.get((machine.name, region), self.relay_one_way)
+
+    def _measure(self, machine: Machine, region: int) -> None:
+        """TCP and TLS, and then a request over HTTPS."""
+        relay, round_trip = self.relays[region], 2 * self._distance(machine, region)
+
+        def answered() -> None:
+            if relay.is_up and (machine.name, region) not in self.cut_relays:
+                machine.mesh.surroundings.relay_measured(region, round_trip)
+
+        self._later(3 * round_trip, machine, answered)
 
     def _connect(self, machine: Machine, region: int) -> None:
         assert region not in machine.connections, "dialled twice"

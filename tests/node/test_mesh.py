@@ -268,6 +268,18 @@ def test_a_relay_that_comes_and_goes_where_udp_is_blocked_is_not_asked_each_time
     assert 0 < len(questions) <= 2 * 3 * (60 / 5 + 1)
 
 
+@pytest.mark.parametrize("near", ["nyc", "fra"])
+def test_where_udp_is_blocked_the_nearer_relay_is_home_by_https(near: str) -> None:
+    net = Network()
+    relays = net.add_relay(900, "nyc", "198.51.100.1"), net.add_relay(901, "fra", "198.51.100.2")
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10")
+    net.far = {("node-a", each.region): 0.005 if each.code == near else 0.040 for each in relays}
+    net.lost = lambda *_: True
+    net.start()
+    net.run(3.0)
+    assert a.mesh.status(net.now).home == near
+
+
 def test_the_second_region_takes_over_when_the_first_dies() -> None:
     net = Network()
     net.add_relay(900, "nyc", "198.51.100.1")

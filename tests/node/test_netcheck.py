@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.core.netcheck import EndpointLearned, Netcheck, NetcheckDone, Output, Report, SendStun
+from node.core.netcheck import Netcheck
+from node.core.netcheck_outputs import (
+    AskByHttps,
+    EndpointLearned,
+    NetcheckDone,
+    Output,
+    Report,
+    SendStun,
+)
 from node.wire import stun
 from node.wire.endpoint import Endpoint
 from tests.node.two_ends import counter_as_dice
@@ -18,7 +26,7 @@ TWO_REGIONS = {NYC: [NYC_SERVER], FRA: [FRA_SERVER]}
 SEEN = Endpoint("203.0.113.10", 41641)
 SEEN_ELSEWHERE = Endpoint("203.0.113.10", 50000)
 SEEN_IPV6 = Endpoint("2001:db8:a::10", 41641)
-STEPS = ["start", "again", "answer", "active", "idle", "tick", "tick", "late tick"]
+STEPS = ["start", "again", "https", "answer", "active", "idle", "tick", "tick", "late tick"]
 
 # --- one run ---
 
@@ -160,6 +168,53 @@ def test_a_region_without_servers_is_not_waited_for() -> None:
     assert netcheck.has_answered(FRA) is True
 
 
+# --- by HTTPS, where UDP does not pass ---
+
+
+def test_after_a_second_without_any_answer_the_relays_are_asked_by_https() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    asked = [(at, o) for at, o in ticks(netcheck) if isinstance(o, AskByHttps)]
+    assert asked == [(11.0, AskByHttps(NYC)), (11.0, AskByHttps(FRA))]
+
+
+def test_one_answer_by_udp_is_enough_to_ask_nobody_by_https() -> None:
+    netcheck = new_netcheck()
+    nyc, _ = netcheck.start(TWO_REGIONS, 10.0)
+    answer(netcheck, nyc, SEEN, 10.02)
+    assert [o for _, o in ticks(netcheck) if isinstance(o, AskByHttps)] == []
+
+
+def test_the_nearest_by_https_is_home_where_udp_is_blocked() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    netcheck.tick(11.0)
+    netcheck.receive_https(NYC, 0.080)
+    netcheck.receive_https(FRA, 0.020)
+    by_https = {NYC: 0.080, FRA: 0.020}
+    assert reports(netcheck) == [(13.0, Report(udp=False, latency=by_https, preferred=FRA))]
+
+
+def test_an_answer_by_udp_after_all_is_what_counts() -> None:
+    netcheck = new_netcheck()
+    nyc, _ = netcheck.start(TWO_REGIONS, 10.0)
+    netcheck.tick(11.0)
+    netcheck.receive_https(NYC, 0.500)
+    netcheck.receive_https(FRA, 0.400)
+    answer(netcheck, nyc, SEEN, 11.5)
+    [(_, report)] = reports(netcheck)
+    assert (report.udp, report.latency, report.preferred) == (True, {NYC: 1.5}, NYC)
+
+
+def test_a_relay_that_answered_by_https_alone_has_not_answered() -> None:
+    netcheck = new_netcheck()
+    netcheck.start({NYC: [NYC_SERVER]}, 10.0)
+    netcheck.tick(11.0)
+    netcheck.receive_https(NYC, 0.020)
+    reports(netcheck)
+    assert netcheck.has_answered(NYC) is False  # UDP may work by the time it opens again
+
+
 # --- home ---
 
 
@@ -265,6 +320,8 @@ def test_a_tick_always_moves_the_deadline(schedule: list[tuple[str, float]]) -> 
             outputs += netcheck.start(TWO_REGIONS, now)
         elif name == "again":
             outputs += netcheck.ask_again(NYC, now)
+        elif name == "https":
+            netcheck.receive_https(NYC, wait)
         elif name == "answer" and sent:
             outputs += answer(netcheck, sent.pop(), SEEN, now)
         elif name in ("active", "idle"):
