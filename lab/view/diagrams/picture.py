@@ -32,7 +32,8 @@ ELBOW = 18.0  # how far below a router its links part
 PORT = 26.0  # between the uplinks of one host
 BAND = 40.0
 HEAD = 92.0  # the band's name stands before the first link to it
-WORDS = 12.0  # between a link and its words: room for lines beside it
+WORDS = 12.0  # between words above a link, or by a machine, and it
+BESIDE = 16.0  # between a link and the words at its right: the page draws lines there
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class _Drawing:
         return self._turned(width, NAME_LINE + len(label.lines) * LINE + PADDING)
 
     def _words(self, edge: Edge) -> _Size:
-        width = max(map(len, edge.words)) * LINE_CHAR + WORDS
+        width = max(map(len, edge.words)) * LINE_CHAR + (WORDS if self.tall else BESIDE)
         return self._turned(width, len(edge.words) * LINE + WORDS)
 
     def _turned(self, width: float, height: float) -> _Size:

@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.model.network import Topology
 from lab.view.diagrams.labels import Edge, edges, labels
 from lab.view.diagrams.picture import (
+    BESIDE,
     LINE,
     NAME_LINE,
     PADDING,
@@ -51,8 +52,11 @@ def _parts(picture: Picture, topology: Topology, style: str) -> Iterator[str]:
         yield style
     yield f'<rect class="paper" width="{width}" height="{height}"/>'
     yield '<g class="wires">'
+    yield from map(_wire, picture.lines)
+    yield "</g>"
+    yield '<g class="words">'  # above what a page draws along the wires
     for line in picture.lines:
-        yield from _wire(line, picture)
+        yield from _words(line, picture)
     yield "</g>"
     yield '<g class="machines">'
     full = {label.name: ", ".join((label.name, *label.lines)) for label in labels(topology)}
@@ -77,20 +81,18 @@ def _listed(below: list[Edge]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _wire(line: Line, picture: Picture) -> Iterator[str]:
+def _wire(line: Line) -> str:
     points = " ".join(f"{x:g},{y:g}" for x, y in line.points)
     names = {"wire": line.edge.uplink, "lower": line.edge.lower, "upper": line.edge.upper}
     data = " ".join(f'data-{key}="{escape(name, quote=True)}"' for key, name in names.items())
-    yield f'<polyline class="wire" {data} points="{points}"/>'
-    if line.edge.words:
-        yield from _words(line, picture)
+    return f'<polyline class="wire" {data} points="{points}"/>'
 
 
 def _words(line: Line, picture: Picture) -> Iterator[str]:
     """Beside a link that goes down, above one that goes across: by its lower end, clear of its corners."""
     (x, y), (_, next_y) = line.points[:2]
     lines = line.edge.words
-    x, anchor = (x - WORDS, "end") if picture.is_tall else (x + WORDS, "start")
+    x, anchor = (x - WORDS, "end") if picture.is_tall else (x + BESIDE, "start")
     y += len(lines) * LINE + WORDS - 2 if next_y > y else -WORDS  # a relay's leads down
     for n, text in enumerate(lines):
         at = y - (len(lines) - 1 - n) * LINE
