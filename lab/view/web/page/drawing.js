@@ -17,7 +17,7 @@ export class Drawing {
     this.width = place.clientWidth;
     new ResizeObserver(() => {
       this.width = place.clientWidth;
-      if (this.dots) this.fit();
+      if (this.dots && this.width) this.fit();
       if (this.sketch && this.choice(this.sketch) !== this.text) this.sketch = null;
     }).observe(place);
   }
@@ -27,7 +27,7 @@ export class Drawing {
   }
 
   show({ moment, passed, time }) {
-    if (!moment.drawing) return;
+    if (!moment.drawing || !this.width) return;
     if (moment.drawing !== this.sketch) this.put(moment.drawing);
     if (moment.flows !== this.flows || moment.across !== this.acrossShown) this.putLanes(moment);
     if (moment.broken !== this.broken) this.putBroken(moment.broken);

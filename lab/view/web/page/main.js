@@ -47,6 +47,7 @@ listen({
 
 let shown = null; // the sketch that names and controls are filled from
 function frame(time) {
+  requestAnimationFrame(frame); // first: whatever goes wrong in this one, there is a next
   const { now, moment, passed } = cursor.step(time);
   pace.frame(time);
   if (moment) {
@@ -63,6 +64,5 @@ function frame(time) {
     views.forEach((view) => view.show({ now, moment, past, passed, time }));
     pace.drawn();
   }
-  requestAnimationFrame(frame);
 }
 requestAnimationFrame(frame);
