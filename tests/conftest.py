@@ -1,10 +1,11 @@
-"""Somebody without rights, for the tests of what such a person can do."""
+"""What all tests start from, and somebody without rights, for the tests of what such a person can do."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +16,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent.parent
+
+
+def pytest_configure() -> None:
+    """A shell starts what is in its background deaf to Ctrl-C, and so would be all that the tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
