@@ -17,7 +17,7 @@ from tests.bench.figures import Table, goals_of
 from tests.bench.picture import svg
 from tests.bench.report import html
 
-NAMES = ("bringup", "links", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate")
+NAMES = ("bringup", "links", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate", "page")
 PARTS = {"bringup": ("bringup", "shell")}  # of one benchmark, where it has more than one table
 
 

@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.conftest import PATIENCE, Demo, OpenPage
+from tests.web.conftest import PATIENCE, OpenPage
+from tests.web.running import Demo
 
 pytestmark = [pytest.mark.needs_lab, pytest.mark.xdist_group("page")]
 expect.set_options(timeout=PATIENCE)

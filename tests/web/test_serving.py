@@ -8,7 +8,7 @@ import pytest
 
 from lab.view.web.door import Door
 from lab.view.web.serve import Entrance, entrance
-from tests.web.conftest import Demo, start
+from tests.web.running import Demo, start
 
 pytestmark = [pytest.mark.needs_lab, pytest.mark.xdist_group("page")]
 
