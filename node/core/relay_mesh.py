@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 
+from node.core.metrics import Histogram
 from node.core.relay_link import Link, Output, Send
 from node.core.relay_registry import Registry
 from node.keys import NodePublic
 from node.wire import derp
 from node.wire.malformed import Malformed
+
+UPDATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # clients told of in one write
 
 
 def need_mesh(link: Link, frame: str) -> None:
@@ -35,6 +38,7 @@ def present(link: Link) -> bytes:
 class RelayMesh:
     def __init__(self, registry: Registry, counters: Counter[str]) -> None:
         self._registry, self._counters = registry, counters
+        self.updates = Histogram(UPDATES)  # clients that one write to a watcher tells of
 
     def watch(self, link: Link) -> list[Output]:
         """WatchConns: first all who are here, then the changes."""
@@ -42,9 +46,13 @@ class RelayMesh:
             return []
         link.watches = True
         self._registry.watchers[link] = None
-        return [Send(link, b"".join(map(present, self._registry.links())))]
+        here = [present(each) for each in self._registry.links()]
+        self.updates.count(len(here))
+        return [Send(link, b"".join(here))]
 
     def tell_watchers(self, frame: bytes) -> list[Output]:
+        for _ in self._registry.watchers:
+            self.updates.count(1)
         return [Send(watcher, frame) for watcher in self._registry.watchers]
 
     def tell_gone(self, key: bytes) -> list[Output]:

@@ -10,8 +10,9 @@ A reader that takes nothing for the write timeout is given up: `deadline` says w
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 
+from node.core.relay_drops import Drops
 from node.wire.derp_framing import (
     FORWARD_HEADER_SIZE,
     FORWARD_PACKET,
@@ -43,7 +44,7 @@ class Outbox:
 
     def __init__(self, timeout: float = WRITE_TIMEOUT, depth: int = DEPTH) -> None:
         self.timeout = timeout
-        self.drops: Counter[tuple[str, str]] | None = None  # (reason, kind); made at the first drop
+        self.drops: Drops | None = None  # made at the first one
         self._depth = depth
         self._begun = _NOTHING
         self._blocked_since: float | None = None
@@ -106,10 +107,15 @@ class Outbox:
 
     def drain(self, reason: str) -> None:
         """The reader is gone: everything that waits is lost, and counted."""
-        for kind, queue in (("disco", self._disco), ("other", self._other)):
-            self._count(reason, kind, len(queue or ()))
+        for frame in (*(self._disco or ()), *(self._other or ())):
+            self._drop(reason, frame)
         self._begun, self._blocked_since = _NOTHING, None
         self._control = self._disco = self._other = None
+
+    def lose(self, reason: str, frames: bytes | memoryview) -> None:
+        """Packet frames, whole ones, that could not be written."""
+        for frame in split_frames(frames):
+            self._drop(reason, frame)
 
     def _take(self) -> list[bytes]:
         taken: list[bytes] = []
@@ -121,20 +127,20 @@ class Outbox:
         return taken
 
     def _push_one(self, frame: memoryview) -> None:
-        keys = FORWARD_HEADER_SIZE if frame[0] == FORWARD_PACKET else PACKET_HEADER_SIZE
-        if looks_like_disco(frame[keys:]):
+        if looks_like_disco(_packet(frame)):
             self._disco = queue = self._disco if self._disco is not None else deque()
-            kind = "disco"
         else:
             self._other = queue = self._other if self._other is not None else deque()
-            kind = "other"
         if len(queue) >= self._depth:
-            queue.popleft()
-            self._count("queue_head", kind, 1)
+            self._drop("queue_head", queue.popleft())
         queue.append(bytes(frame))
 
-    def _count(self, reason: str, kind: str, packets: int) -> None:
-        if packets:
-            if self.drops is None:
-                self.drops = Counter()
-            self.drops[reason, kind] += packets
+    def _drop(self, reason: str, frame: bytes | memoryview) -> None:
+        if self.drops is None:
+            self.drops = Drops()
+        packet = _packet(memoryview(frame))
+        self.drops.count(reason, "disco" if looks_like_disco(packet) else "other", len(packet))
+
+
+def _packet(frame: memoryview) -> memoryview:
+    return frame[FORWARD_HEADER_SIZE if frame[0] == FORWARD_PACKET else PACKET_HEADER_SIZE :]

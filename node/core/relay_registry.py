@@ -6,6 +6,7 @@ something ("the last writer is active").
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class Client:
 class Registry:
     def __init__(self) -> None:
         self.clients: dict[bytes, Client] = {}
+        self.counters: Counter[str] = Counter()
         self.watchers: dict[Link, None] = {}  # in order of arrival
         self._forwarders: dict[bytes, list[Hashable]] = {}  # the first learned is used
         self._listeners: dict[bytes, set[Link]] = {}  # who was given packets of this key
@@ -90,11 +92,15 @@ class Registry:
         known = self._forwarders.setdefault(key, [])
         if forwarder not in known:
             known.append(forwarder)
+            self.counters["multiforwarder_created"] += len(known) == 2
 
     def remove_forwarder(self, key: bytes, forwarder: Hashable) -> None:
         known = self._forwarders.get(key, [])
         if forwarder in known:
             known.remove(forwarder)
+            self.counters["multiforwarder_deleted"] += len(known) == 1
+        elif known:
+            self.counters["packet_forwarder_delete_other_value"] += 1
         if not known:
             self._forwarders.pop(key, None)
 

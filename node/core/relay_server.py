@@ -15,10 +15,10 @@ the region; one that sends disco to an unknown key is told so, 3 times and then 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from hmac import compare_digest
 
-from node.core import http_upgrade, relay_entrance, relay_metrics
+from node.core import http_upgrade, metrics, relay_entrance, relay_metrics
 from node.core.rate_limit import Meter, RateLimit
 from node.core.relay_link import (
     ClientConnected,
@@ -83,9 +83,10 @@ class RelayServer:
         self._mesh_key, self._verify_outside = mesh_key, verify_outside
         self._switch = Switch(self.registry)
         self.counters: Counter[str] = self._switch.counters
-        self.drops: Counter[tuple[str, str]] = self._switch.drops
+        self.drops = self._switch.drops
         self.mesh = RelayMesh(self.registry, self.counters)
         self._timers = RelayTimers()
+        self.outside: Callable[[], Iterable[metrics.Metric]] = tuple  # what else to tell
 
     # --- connections come and go ---
 
@@ -178,8 +179,8 @@ class RelayServer:
         except http_upgrade.BadRequest as bad:
             self._answer(link, http_upgrade.response(bad.status, f"{bad}\n"), outputs)
             return end
-        metrics = self.metrics() if link.source.address.startswith(_LOOPBACK) else None
-        self._answer(link, http_upgrade.answer(request, metrics), outputs)
+        numbers = self.metrics() if link.source.address.startswith(_LOOPBACK) else None
+        self._answer(link, http_upgrade.answer(request, numbers), outputs)
         return end
 
     def _answer(self, link: Link, answer: bytes, outputs: list[Output]) -> None:
@@ -308,7 +309,10 @@ class RelayServer:
         return outputs
 
     def metrics(self) -> str:
-        return relay_metrics.render(self.counters, self.drops, self.links, self.registry)
+        ours = relay_metrics.relay_metrics(
+            self.counters, self.drops, self.links, self.registry, self.mesh.updates
+        )
+        return metrics.text((*ours, *self.outside()))
 
     # --- the end ---
 
@@ -323,7 +327,7 @@ class RelayServer:
             self._unregister(link, outputs)
         if not flush:
             link.outbox.drain("gone_disconnected")
-        self.drops.update(link.outbox.drops or {})
+        self.drops.add(link.outbox.drops)
         link.outbox.drops = None
 
     def _unregister(self, link: Link, outputs: list[Output]) -> None:

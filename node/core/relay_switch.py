@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from node.core.relay_drops import Drops
 from node.core.relay_link import Forward, Link, Output, Relay, Send
-from node.core.relay_outbox import looks_like_disco
+from node.core.relay_outbox import DISCO_MAGIC, MIN_DISCO, looks_like_disco
 from node.core.relay_registry import Registry
 from node.core.token_bucket import TokenBucket
 from node.keys import NodePublic
@@ -25,7 +26,7 @@ NOT_HERE_RATE, NOT_HERE_BURST = 1.0, 3.0
 class Switch:
     def __init__(self, registry: Registry) -> None:
         self.counters: Counter[str] = Counter()
-        self.drops: Counter[tuple[str, str]] = Counter()
+        self.drops = Drops()
         self._registry = registry
 
     def run(
@@ -45,6 +46,12 @@ class Switch:
         packets = (at - start) // size
         self.counters["packets_received"] += packets
         self.counters["bytes_received"] += packets * packet_size
+        first = start + PACKET_HEADER_SIZE
+        if (
+            packet_size >= MIN_DISCO and DISCO_MAGIC[0] in buffer[first:at:size]
+        ):  # few runs have one
+            magics = (buffer.startswith(DISCO_MAGIC, each) for each in range(first, at, size))
+            self.counters["disco_received"] += sum(magics)
         if client is None:
             self._send_away(link, destination, memoryview(buffer)[start:at], outputs, now)
             return at
@@ -108,7 +115,7 @@ class Switch:
 
     def _drop(self, reason: str, packet: bytes | memoryview) -> str:
         kind = "disco" if looks_like_disco(packet) else "other"
-        self.drops[reason, kind] += 1
+        self.drops.count(reason, kind, len(packet))
         return kind
 
 

@@ -31,6 +31,7 @@ from node.io.derper_settings import (
 from node.io.events import EventLog
 from node.io.loop import READ, Loop
 from node.io.relay_listener import Aside, RelayListener, listen
+from node.io.relay_numbers import RelayNumbers
 from node.io.stun_server import StunServer
 from node.wire.endpoint import Endpoint
 
@@ -59,6 +60,8 @@ class Derper:
         self._listener = RelayListener(
             loop, self.server, settings.context, sockets, self._aside, settings.tap
         )
+        numbers = RelayNumbers(loop, self._stun, self._listener.connections)
+        self.server.outside = numbers.metrics
         self._doorkeeper = self._hire_doorkeeper(settings.verify_url)
         self._events.write("ready", self._description(sockets))
         self._mesh = self._join_mesh(settings.mesh) if settings.mesh else {}

@@ -41,6 +41,11 @@ class Channel:
         self.rest = b""
         self.timer: Timer | None = None  # for a write that stalls
 
+    @property
+    def tcp(self) -> socket.socket:
+        """Beneath WebSocket, if that is spoken."""
+        return self.sock if isinstance(self.sock, socket.socket) else self.sock.sock
+
     def read(self, view: memoryview, size: int, limit: int) -> tuple[int, bool]:
         """Fills `view[size:limit]`; where the bytes end, and whether that was the end of all."""
         recv_into = self.sock.recv_into

@@ -97,6 +97,10 @@ class RelayListener:
         for link in list(self._channels):
             self.handle(self.server.lost(link, "the relay stops", self._loop.now()))
 
+    def connections(self) -> list[socket.socket]:
+        """The clients' TCP sockets, for what the kernel knows of them."""
+        return [channel.tcp for channel in self._channels.values()]
+
     def handle(self, outputs: Sequence[Output]) -> None:
         """Does what the server said. Control frames to one client leave in one write."""
         waiting: dict[Link, None] = {}
@@ -275,6 +279,8 @@ class RelayListener:
         try:
             channel.relay(output.runs, self._loop.now())
         except OSError:
+            for run in output.runs:
+                channel.link.outbox.lose("write_error", run)
             self._loop.soon(lambda: self._lost(channel, "broken"))
             return
         if not output.link.outbox.empty:

@@ -58,6 +58,7 @@ class StunServer:
         except Malformed:
             self.counters["not_stun"] += 1
             return
+        self.counters["ipv4" if "." in source[0] else "ipv6"] += 1
         address = source[0].removeprefix(V4_MAPPED) if "." in source[0] else source[0]
         try:
             self._udp.sendto(stun.response(txid, Endpoint(address, source[1])), source)
