@@ -102,7 +102,7 @@ function stamped(radius, scale, ink) {
     paper.arc(side / 2, side / 2, size * scale, 0, 2 * Math.PI);
     paper.fill();
   }
-  return made;
+  return made.transferToImageBitmap(); // a canvas would be copied for each dot
 }
 
 // How many links a link is away from the internet: 1 is right at it.
