@@ -15,14 +15,14 @@ from node.core import libsodium
 from node.core.checksum import Buffer
 from node.core.equal_run import EqualRun
 from node.core.padding import padded
-from node.core.rows import OVERHEAD, Rows, kept, sends
+from node.core.rows import GATHERED, LONGEST, OVERHEAD, Rows, kept, sends
 from node.core.runs import Run, lay, runs_of
 from node.core.segments import Opened, PlainSegments
 from node.core.superpacket import SuperPacket, cut, unfinished
 from node.core.tun_features import TunFeatures
 
 CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
-LARGEST = 65536  # bytes of rows in one receive; writes take less room than their rows
+LARGEST = (GATHERED + 1) * LONGEST  # bytes of rows at a time; writes take less room than their rows
 MAX_ROWS = LARGEST // OVERHEAD
 
 lib: Any = _loop.lib

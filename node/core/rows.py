@@ -17,6 +17,8 @@ TRANSPORT = 4
 HEADER = 16
 OVERHEAD = 32  # header and tag
 MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of older kernels; newer ones allow 128
+LONGEST = 65536  # bytes of one receive
+GATHERED = 4  # receives that are worked on as one, where that pays: their rows stay in the cache
 MAX_SEND = 65400  # bytes: with all headers less than 64 KiB, or the device cuts it up in software
 
 

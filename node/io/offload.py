@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from node.core.rows import MAX_SEGMENTS, OVERHEAD, Rows, per_send
+from node.core.rows import GATHERED, LONGEST, MAX_SEGMENTS, OVERHEAD, Rows, per_send
 from node.core.superpacket import SuperPacket
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.wire.virtio import PLAIN, VIRTIO_SIZE, VirtioHeader, unpack_virtio
@@ -31,7 +31,7 @@ SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104
 
 READ = VIRTIO_SIZE + 65536
 ORDINARY = 64  # packets gathered before they are worked on
-RECEIVE = 2 * 65536  # a batch and room for columns that reach behind its last row
+RECEIVE = (GATHERED + 1) * LONGEST  # batches, and room for one more or for columns behind the last
 
 _UNABLE = {errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
 
@@ -65,6 +65,10 @@ def segments_for(mtu: int) -> int:
 Gather: TypeAlias = Callable[[int, bytearray, int, int], tuple[list[int], bool]]
 """(descriptor, buffer, longest read, size of the virtio header) -> lengths of the reads that now lie there
 end to end, at even places, a super-packet only as the last; and whether they make an EqualRun."""
+
+
+Received: TypeAlias = tuple[Rows, tuple[str, int]]
+"""A batch, and where it came from."""
 
 
 class SuperPacketReader:
@@ -167,8 +171,9 @@ class BatchSocket:
         self.segments = self._can(UDP_SEGMENT, 0)
         self.merges = self._can(UDP_GRO, 1)
         self._buffer = bytearray(RECEIVE) if buffer is None else buffer
-        self._space = [memoryview(self._buffer)[:65536]]
+        self._view = memoryview(self._buffer)
         self._ancillary = socket.CMSG_SPACE(4)
+        self._ahead: Received | OSError | None = None  # read already, and not yet handed out
 
     def _can(self, option: int, value: int) -> bool:
         try:
@@ -177,17 +182,58 @@ class BatchSocket:
             return False
         return True
 
-    def receive(self) -> tuple[Rows, tuple[str, int]] | None:
-        """One batch of one source; None when nothing waits. It lies here until the next."""
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was read that only `receive` knows of: no epoll will tell."""
+        return self._ahead is not None
+
+    def receive(self, most: int = 1) -> Received | None:
+        """One batch of one source, or up to `most` that follow without a seam; None when nothing waits.
+        It lies here until the next."""
+        first, self._ahead = self._ahead, None
+        if isinstance(first, OSError):
+            raise first
+        batch = first or self._receive_at(0)
+        for _ in range(most - 1):
+            if batch is None or not self._has_room_behind(batch[0]):
+                break
+            joined = self._join(batch)
+            if joined is None:
+                break
+            batch = joined
+        return batch
+
+    def _has_room_behind(self, rows: Rows) -> bool:
+        return rows.last == rows.size and rows.stop + LONGEST <= len(self._buffer)
+
+    def _join(self, batch: Received) -> Received | None:
+        """With the one that comes next, if it comes now and goes on in the same way."""
+        rows, source = batch
         try:
-            length, ancillary, _, source = self._socket.recvmsg_into(self._space, self._ancillary)
+            following = self._receive_at(rows.stop)
+        except OSError as error:
+            self._ahead = error
+            return None
+        if following is None:
+            return None
+        more, origin = following
+        fits = more.size == rows.size or (more.size < rows.size and more.count == 1)
+        if not fits or origin != source:
+            self._ahead = following
+            return None
+        return Rows(self._buffer, rows.start, more.stop, rows.size), source
+
+    def _receive_at(self, at: int) -> Received | None:
+        space = [self._view[at : at + LONGEST]]
+        try:
+            length, ancillary, _, source = self._socket.recvmsg_into(space, self._ancillary)
         except BlockingIOError:
             return None
         size = length
         for level, kind, data in ancillary:
             if level == SOL_UDP and kind == UDP_GRO:
                 size = int.from_bytes(data[:4], "little") or length
-        return Rows(self._buffer, 0, length, max(1, size)), source[:2]
+        return Rows(self._buffer, at, at + length, max(1, size)), source[:2]
 
     def send(self, rows: Rows, to: tuple[str, int]) -> None:
         """All of them, or an OSError."""

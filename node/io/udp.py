@@ -34,6 +34,7 @@ class UdpPort:
         with contextlib.suppress(OSError):  # a machine without IPv6
             self._ipv6 = _bind(socket.AF_INET6, self.port)
         self.counters: Counter[str] = Counter()
+        self._most = 1
         self._by_fd = {each.fileno(): each for each in (self._ipv4, self._ipv6) if each}
         buffer = bytearray(RECEIVE)
         self._batches = {fd: BatchSocket(each, buffer) for fd, each in self._by_fd.items()}
@@ -48,17 +49,24 @@ class UdpPort:
 
     def read(self, fd: int) -> Iterator[tuple[Rows, Endpoint]]:
         """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
-        receive = self._batches[fd].receive
-        for _ in range(BATCHES):
+        batches, left, most = self._batches[fd], BATCHES, 1  # the first waits for no other
+        while left > 0 or batches.is_ahead:
             try:
-                received = receive()
+                received = batches.receive(most)
             except OSError as error:  # an ICMP error about something we sent
                 self._count("read", error)
+                left -= 1
                 continue
             if received is None:
                 return
+            left -= most
+            most = self._most if left > 0 else 1
             rows, source = received
             yield rows, Endpoint(*source)
+
+    def gather(self, most: int) -> None:
+        """So many receives at a time from now on, where they go on in the same way."""
+        self._most = most
 
     def send(self, datagrams: Sequence[bytes], to: Endpoint) -> bool:
         """False when there is no way to that address; a full buffer just loses the rest."""

@@ -68,6 +68,41 @@ def test_nothing_waiting_is_no_error() -> None:
         assert BatchSocket(idle).receive() is None
 
 
+@pytest.fixture
+def waiting() -> Iterator[Pair]:
+    """As `pair`, and whoever asks for more than there is gets nothing."""
+    near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with near, far:
+        far.bind(("127.0.0.1", 0))
+        far.setblocking(False)
+        yield BatchSocket(near), BatchSocket(far), far.getsockname()
+
+
+def sizes(far: BatchSocket, most: int) -> list[tuple[int, int]]:
+    """Size and number of the rows of each run, until nothing waits."""
+    runs: list[tuple[int, int]] = []
+    while (received := far.receive(most)) is not None:
+        runs.append((received[0].size, received[0].count))
+    return runs
+
+
+def test_batches_that_go_on_alike_come_as_one(waiting: Pair) -> None:
+    near, far, address = waiting
+    for last in (500, 500, 100, 500, 500, 500, 500):
+        near.send(batch(20, 500, last), address)
+    assert sizes(far, most=4) == [(500, 60), (500, 80)]  # a short row is a seam
+
+
+def test_a_batch_of_another_size_or_source_is_kept_for_the_next_call(waiting: Pair) -> None:
+    near, far, address = waiting
+    near.send(batch(2, 500, 500), address)
+    near.send(batch(1, 400, 400), address)
+    near.send(batch(2, 600, 600), address)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        BatchSocket(other).send(batch(3, 600, 600), address)
+        assert sizes(far, most=4) == [(500, 3), (600, 2), (600, 3)]
+
+
 def test_a_link_cuts_no_more_segments_than_one_send_takes() -> None:
     assert segments_for(1420) == per_send(1452) == 45
     assert 45 * 1452 <= MAX_SEND < 65536 - 14 - 40 - 8  # Ethernet, IPv6 and UDP headers
