@@ -203,8 +203,8 @@ static int same_kind(const uint8_t *a, const uint8_t *b, size_t length, size_t s
     return version == 6 && least >= 40 && !memcmp(one + 24, other + 24, 16);
 }
 
-/* Reads until nothing waits, the room is filled, or a super-packet came, which is the last then. Each
- * begins at an even place. Returns how many, or minus errno. */
+/* Reads until nothing waits or the room is filled. Each begins at an even place; they are alike if all
+ * are ordinary, of one length and to one destination. Returns how many, or minus errno. */
 static long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_t skip, size_t most,
                      uint32_t *lengths, int *alike)
 {
@@ -222,8 +222,6 @@ static long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_
                  same_kind(buffer, buffer + at, got, skip);
         count++;
         at += (size_t)got + (got & 1);
-        if (is_super)
-            break;
     }
     return (long)count;
 }

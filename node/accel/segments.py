@@ -17,12 +17,12 @@ from node.core.equal_run import EqualRun
 from node.core.padding import padded
 from node.core.rows import GATHERED, LONGEST, OVERHEAD, Rows, kept, sends
 from node.core.runs import Run, lay, runs_of
-from node.core.segments import Opened, PlainSegments
+from node.core.segments import Opened, PlainSegments, one_by_one
 from node.core.superpacket import SuperPacket, cut, unfinished
 from node.core.tun_features import TunFeatures
 
-CAPACITY = 256 * 1024  # 64 kB in segments of 100 bytes still fits
 LARGEST = (GATHERED + 1) * LONGEST  # bytes of rows at a time; writes take less room than their rows
+CAPACITY = LARGEST  # bytes of sealed rows; 64 kB in segments of 100 bytes fits
 MAX_ROWS = LARGEST // OVERHEAD
 
 lib: Any = _loop.lib
@@ -69,17 +69,30 @@ class AcceleratedSegments:
     ) -> list[Rows]:
         if superpacket.is_ordinary:
             return self._seal_one(key, receiver, counter, superpacket)
-        what, packet = cut(superpacket), ffi.from_buffer(superpacket.packet)
-        front = what.header_length
-        size = padded(front + what.segment, self._mtu) + OVERHEAD
-        last = padded(front + what.last, self._mtu) + OVERHEAD
-        if what.count * size > CAPACITY:
-            return self._plain.seal_superpacket(key, receiver, counter, superpacket)
-        lib.seal_super(
-            *(self._cipher, ffi.from_buffer(key), receiver, counter, packet, what.ip_length, front),
-            *(what.segment, what.count, what.last, what.protocol, self._sealed_at, size, last),
-        )
-        return sends(self._sealed, (what.count - 1) * size + last, size)
+        return self.seal_superpackets(key, receiver, counter, [superpacket])
+
+    def seal_superpackets(
+        self, key: bytes, receiver: int, counter: int, superpackets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        out: list[Rows] = []
+        at, secret = 0, ffi.from_buffer(key)
+        for superpacket in superpackets:
+            what, packet = cut(superpacket), ffi.from_buffer(superpacket.packet)
+            front = what.header_length
+            size = padded(front + what.segment, self._mtu) + OVERHEAD
+            last = padded(front + what.last, self._mtu) + OVERHEAD
+            if at + what.count * size > CAPACITY:
+                return one_by_one(self._plain, key, receiver, counter, superpackets)
+            lib.seal_super(
+                *(self._cipher, secret, receiver, counter, packet, what.ip_length, front),
+                *(what.segment, what.count, what.last, what.protocol, self._sealed_at + at),
+                *(size, last),
+            )
+            stop = at + (what.count - 1) * size + last
+            out += sends(self._sealed, stop, size, at)
+            counter += what.count
+            at = stop
+        return out
 
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]

@@ -10,7 +10,7 @@ from node.core.row_cipher import CIPHERS
 from node.core.rows import Rows, is_uniform, kept
 from node.core.runs import runs_of
 from node.core.seal_batch import BatchSealer
-from node.core.segments import Opened, PlainSegments
+from node.core.segments import Opened, PlainSegments, one_by_one
 from node.core.superpacket import SuperPacket, cut
 from node.core.tun_features import TunFeatures
 
@@ -37,6 +37,11 @@ class NumpySegments:
         if not self._sealer.fits(what):
             return self._plain.seal_superpacket(key, receiver, counter, superpacket)
         return self._sealer.seal_superpacket(key, receiver, counter, superpacket.packet, what)
+
+    def seal_superpackets(
+        self, key: bytes, receiver: int, counter: int, superpackets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        return one_by_one(self, key, receiver, counter, superpackets)
 
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]

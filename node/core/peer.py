@@ -108,16 +108,18 @@ class Peer:
     def seal_batch(
         self, packets: Sequence[SuperPacket], now: float
     ) -> tuple[Session, Sequence[Rows]] | None:
-        """One super-packet or a run of ordinary ones; None without a session. What comes back must be
+        """A run of super-packets or of ordinary ones; None without a session. What comes back must be
         sent, and then be told to `sent_batch`. Raises Malformed for what cannot be cut."""
-        session = self._usable(MOST_ROWS, now)
+        session = self._usable(MOST_ROWS * len(packets), now)
         if session is None:
             return None
         segments, key, counter = self._local.segments, session.send_key, session.send_counter
         if len(packets) == 1:
             rows = segments.seal_superpacket(key, session.remote_index, counter, packets[0])
-        else:
+        elif packets[0].is_ordinary:
             rows = segments.seal_packets(key, session.remote_index, counter, packets)
+        else:
+            rows = segments.seal_superpackets(key, session.remote_index, counter, packets)
         for each in rows:
             session.reserve(each.count)
             self._tx_bytes += each.stop - each.start

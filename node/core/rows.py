@@ -67,12 +67,12 @@ def per_send(size: int) -> int:
     return max(1, min(MAX_SEGMENTS, MAX_SEND // size))
 
 
-def sends(buffer: bytearray, stop: int, size: int) -> list[Rows]:
-    """All rows up to `stop`, in pieces that one call can send."""
+def sends(buffer: bytearray, stop: int, size: int, start: int = 0) -> list[Rows]:
+    """All rows from `start` to `stop`, in pieces that one call can send."""
     step = per_send(size) * size
-    if stop <= step:
-        return [Rows(buffer, 0, stop, size)]
-    return [Rows(buffer, at, min(at + step, stop), size) for at in range(0, stop, step)]
+    if stop - start <= step:
+        return [Rows(buffer, start, stop, size)]
+    return [Rows(buffer, at, min(at + step, stop), size) for at in range(start, stop, step)]
 
 
 def in_rows(datagrams: Sequence[bytes]) -> list[Rows]:

@@ -1,6 +1,6 @@
 """The data path in batches: super-packets into sealed rows, rows into super-packets.
 
-    TUN read -> seal_superpacket / seal_packets -> Rows    -> one sendmsg with UDP_SEGMENT
+    TUN read -> seal_superpacket(s), seal_packets -> Rows  -> one sendmsg with UDP_SEGMENT
     TUN write <- coalesce  <- (replay, allowed IPs) <- open <- Rows <- one recvmsg with UDP_GRO
 
 There are three ways with the same results: `PlainSegments` here, a packet at a time, needs nothing and is
@@ -20,7 +20,7 @@ from node.core.checksum import Buffer
 from node.core.coalesce import coalesce
 from node.core.flow import packet_length
 from node.core.padding import padding
-from node.core.rows import HEADER, TRANSPORT, Rows, in_rows, is_uniform
+from node.core.rows import HEADER, TRANSPORT, Rows, in_rows, is_uniform, kept
 from node.core.superpacket import SuperPacket, finished, ordinary, split
 from node.core.tun_features import TunFeatures
 from node.wire.virtio import PLAIN_BYTES
@@ -58,6 +58,11 @@ class Segments(Protocol):
     ) -> list[Rows]:
         """Raises Malformed for a super-packet that cannot be cut."""
 
+    def seal_superpackets(
+        self, key: bytes, receiver: int, counter: int, superpackets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        """The same for several, none of them ordinary."""
+
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
     ) -> list[Rows]:
@@ -71,6 +76,18 @@ class Segments(Protocol):
 
     def coalesce(self, opened: Opened, refused: Collection[int] = ()) -> list[Buffer]:
         """The TUN writes for all rows but the failed and the refused; each has one source."""
+
+
+def one_by_one(
+    segments: Segments, key: bytes, receiver: int, counter: int, superpackets: Sequence[SuperPacket]
+) -> list[Rows]:
+    """For ways that gain nothing by doing them together."""
+    out: list[Rows] = []
+    for each in superpackets:
+        rows = segments.seal_superpacket(key, receiver, counter, each)
+        counter += sum(run.count for run in rows)
+        out += map(kept, rows)
+    return out
 
 
 class PlainSegments:
@@ -89,6 +106,11 @@ class PlainSegments:
             return self._seal_one(key, receiver, counter, superpacket)
         packets = [ordinary(packet) for packet in split(superpacket)]
         return self.seal_packets(key, receiver, counter, packets)
+
+    def seal_superpackets(
+        self, key: bytes, receiver: int, counter: int, superpackets: Sequence[SuperPacket]
+    ) -> list[Rows]:
+        return one_by_one(self, key, receiver, counter, superpackets)
 
     def _seal_one(
         self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket

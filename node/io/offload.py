@@ -17,6 +17,8 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeAlias
 
 from node.core.rows import GATHERED, LONGEST, MAX_SEGMENTS, OVERHEAD, Rows, per_send
@@ -64,7 +66,7 @@ def segments_for(mtu: int) -> int:
 
 Gather: TypeAlias = Callable[[int, bytearray, int, int], tuple[list[int], bool]]
 """(descriptor, buffer, longest read, size of the virtio header) -> lengths of the reads that now lie there
-end to end, at even places, a super-packet only as the last; and whether they make an EqualRun."""
+end to end, at even places; and whether they make an EqualRun."""
 
 
 Received: TypeAlias = tuple[Rows, tuple[str, int]]
@@ -78,13 +80,13 @@ class SuperPacketReader:
         self._fd = fd
         self.counters: Counter[str] = Counter()
         self._skip = VIRTIO_SIZE if features.virtio else 0
-        self._buffer = bytearray(ORDINARY * 2048 + READ)
+        self._buffer = bytearray(max(ORDINARY * 2048, GATHERED * READ) + READ)
         self._view = memoryview(self._buffer)
         self.gather: Gather | None = None  # reads many at once
         self._alone = False  # the last packet came without others: the next one waits for none
 
     def read(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
-        """Until nothing waits: runs of ordinary packets, and each super-packet by itself."""
+        """Until nothing waits: runs of ordinary packets, and of super-packets."""
         return self._one_by_one(budget) if self.gather is None else self._gathered(budget)
 
     def _gathered(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
@@ -100,7 +102,7 @@ class SuperPacketReader:
                 return
             if not lengths:
                 return
-            budget -= 1
+            budget -= 1 + sum(lengths) // READ
             if alike and len(lengths) > 1:
                 header, step = self._header_at(0), lengths[0] + (lengths[0] & 1)
                 yield EqualRun(header, buffer, skip, step, lengths[0] - skip, len(lengths))
@@ -113,12 +115,8 @@ class SuperPacketReader:
         for length in lengths:
             packets.append(self._packet_at(at, length))
             at += length + (length & 1)
-        if packets[-1].is_ordinary:
-            yield packets
-            return
-        if len(packets) > 1:
-            yield packets[:-1]
-        yield packets[-1:]
+        for _, run in groupby(packets, key=attrgetter("is_ordinary")):
+            yield list(run)
 
     def _one_by_one(self, budget: int) -> Iterator[list[SuperPacket]]:
         run: list[SuperPacket] = []

@@ -178,7 +178,7 @@ def test_many_packets_at_once_are_the_same_packets(
     assert [bytes(each.packet) for each in packets] == [text[skip:] for text in texts]
     for run in runs:
         assert len(run) <= ORDINARY
-        assert len(run) == 1 or all(packet.is_ordinary for packet in run)
+        assert len({packet.is_ordinary for packet in run}) == 1
         if isinstance(run, EqualRun):
             assert len({(len(each.packet), each.destination) for each in run}) == 1
 

@@ -103,6 +103,22 @@ def test_a_super_packet_is_sealed_as_its_packets_one_by_one(
 
 
 @EVERY_WAY
+@given(together=st.lists(super_packets(), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=30)
+def test_super_packets_are_sealed_together_as_one_after_the_other(
+    way: Segments, together: list[SuperPacket]
+) -> None:
+    expected, counter = [], COUNTER
+    for superpacket in together:
+        expected += datagrams(PLAIN.seal_superpacket(KEY, RECEIVER, counter, superpacket))
+        counter = COUNTER + len(expected)
+
+    sealed = way.seal_superpackets(KEY, RECEIVER, COUNTER, together)
+
+    assert datagrams(sealed) == expected
+
+
+@EVERY_WAY
 @given(packet=ordinary_packets(), number=st.integers(2, 64), gap=st.integers(0, 20))
 @settings(deadline=None)
 def test_equal_packets_are_sealed_as_one_by_one(
