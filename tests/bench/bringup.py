@@ -32,7 +32,8 @@ PING = ["ping", "-c1", "-W5", CORE]
 BRIDGES = (
     "What is gone last are the bridges: a dying bridge waits for one RCU grace period (rcu_barrier in "
     "br_multicast_dev_del, sampled from the stack of cleanup_net), N/5 of them in a row. Twenty namespaces "
-    "with a bridge each were gone after 0.4 s, without after 0.05 s; snooping off changes nothing."
+    "with a bridge each were gone after 0.4 s, without after 0.05 s; snooping off changes nothing, "
+    "and deleting them first, one by one or as a group, takes 0.8 s."
 )
 NO_PEER = "No mininet to compare with: apt-get install mininet, and be root."
 
