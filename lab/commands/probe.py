@@ -23,10 +23,11 @@ def probe(c: Any, name: str, router: str = "", timers: float = 0.0, json: bool =
 
     Example: invoke lab.probe double-nat --router home-a
 
-    From both sides, with no daemon involved; exit 1 if one is not what it is called.
+    From both sides, with no daemon involved, in each family that the router carries; exit 1 if one is
+    not what it is called.
     """
     from lab import client
-    from lab.judge.judged import judge
+    from lab.judge.judged import judge_all
     from lab.view import probed
     from lab.view.progress import Progress
 
@@ -36,12 +37,12 @@ def probe(c: Any, name: str, router: str = "", timers: float = 0.0, json: bool =
         routers = tuple(each for each in routers if each.name == router)
         if not routers:
             raise Exit(f"{name} has no router {router}; lab.status {name} shows what it has", 2)
-    judged = []
+    judged = list[dict[str, Any]]()
     progress = Progress(len(routers), "routers")
     try:
         for each in routers:
             progress.say(f"measuring {each.name}")
-            judged.append(judge(lab, each, timers or None).told())
+            judged += [one.told() for one in judge_all(lab, each, timers or None)]
             progress.step()
     finally:
         progress.end()

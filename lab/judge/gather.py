@@ -11,7 +11,7 @@ from subprocess import DEVNULL, PIPE, TimeoutExpired
 from lab.ask import ask
 from lab.client import Lab
 from lab.errors import BadRequest
-from lab.judge.judged import Judged, judge
+from lab.judge.judged import Judged, judge_all
 from lab.judge.situation import DaemonNow, Drop, Flow, Json, PathNow, Pinged, Situation
 from lab.model.errors import nearest
 from lab.model.network import Topology
@@ -64,7 +64,7 @@ def _measured(
     found = {}
     for name in routers:
         measuring(name)
-        found[name] = judge(lab, now.topology.router(name))
+        found[name] = judge_all(lab, now.topology.router(name))[0]  # where there is IPv4, by that
     return found
 
 

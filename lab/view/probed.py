@@ -11,8 +11,8 @@ SHOWN = ("mapping", "filtering", "ports", "hairpin")
 
 
 def table(judged: Sequence[Mapping[str, Any]]) -> str:
-    """A row a router; the last column has each word in which it is not what it is called."""
-    return columns([["router", "called", *SHOWN, "verdict"], *map(row, judged)])
+    """A row a router and family; the last column has each word in which it is not what it is called."""
+    return columns([["router", "family", "called", *SHOWN, "verdict"], *map(row, judged)])
 
 
 def row(one: Mapping[str, Any]) -> list[str]:
@@ -21,7 +21,13 @@ def row(one: Mapping[str, Any]) -> list[str]:
         verdict = "NOT AS DECLARED: " + "; ".join(one["disagreements"])
     else:
         verdict = "as declared" if seen else f"not measured: {one['reason']}"
-    return [one["router"], one["declared"], *(shown(seen.get(word)) for word in SHOWN), verdict]
+    return [
+        one["router"],
+        one["family"],
+        one["declared"],
+        *(shown(seen.get(word)) for word in SHOWN),
+        verdict,
+    ]
 
 
 def shown(value: bool | str | None) -> str:
