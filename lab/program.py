@@ -31,7 +31,7 @@ class Program(program.Program):
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         try:
-            super().run(argv, exit)
+            super().run(_help_first(argv or sys.argv), exit)
         except BrokenPipeError:
             sys.exit(nobody_reads())
 
@@ -65,6 +65,14 @@ class Program(program.Program):
         near = get_close_matches(unknown, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"{self.binary} --list shows what there is"
         return f"there is no command {unknown}\n{hint}"
+
+
+def _help_first(argv: list[str]) -> list[str]:
+    """`lab.demo --help`, as people type it: Invoke would take the word for a topology."""
+    match argv:
+        case [binary, command, "--help" | "-h"]:
+            return [binary, "--help", command]
+    return argv
 
 
 def _plain(error: ParseError) -> str:

@@ -29,6 +29,8 @@ def command(*positional: str, **options: Any) -> Callable[[Callable[..., Any]], 
     def wrap(body: Callable[..., Any]) -> Any:
         @functools.wraps(body)
         def run(context: Any, *args: Any, **kwargs: Any) -> None:
+            if "--help" in kwargs.values():
+                raise Exit("the command comes last: invoke --help COMMAND", 2)
             words = {
                 key: bare(value) if key in positional else value for key, value in kwargs.items()
             }

@@ -71,6 +71,18 @@ def test_the_contents_begin_with_what_people_do_first() -> None:
     assert listed == re.findall(r"^  (lab\.\S+)", said("punchlab", "--list").stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    "words", [["--help", "lab.demo"], ["lab.demo", "--help"], ["lab.demo", "-h"]]
+)
+def test_help_is_found_wherever_it_is_typed(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        program.run(Collection(lab=commands.collection()), ["punchlab", *words])
+
+    assert "Watch a path move from relay to direct, and break it." in capsys.readouterr().out
+
+
 def test_an_entry_is_its_name() -> None:
     assert Entry("up", 3) == "up"
     assert "up" in {Entry("up", 3)}
