@@ -36,9 +36,12 @@ STYLE = """
 .relay { background: var(--relay-paper); color: var(--relay); }
 .wrong { background: var(--bad); color: #fff; } .again { box-shadow: inset 0 0 0 3px var(--again); }
 #story { min-height: 5.5em; border-left: 4px solid var(--line); padding-left: 1rem; }
+td { white-space: nowrap; }
 .cells td, .cells th { border-bottom: 1px solid var(--line); padding: .2rem .6rem; text-align: left; }
 li.bad, tr.bad td { color: var(--bad); font-weight: 600; }
-.key span { display: inline-block; padding: 0 .5rem; border-radius: 4px; margin-right: .3rem; }
+.key { line-height: 1.9; }
+.key span { line-height: 1.5; display: inline-block;
+  padding: 0 .5rem; border-radius: 4px; margin-right: .3rem; }
 """
 
 SCRIPT = """
@@ -66,7 +69,7 @@ def _body(report: Json) -> Iterator[str]:
     yield from _heat(report)
     yield f"<p>{escape(LEGEND)}</p>"
     yield _key()
-    yield '<p id="story" aria-live="polite">Choose a cell.</p>'
+    yield '<p id="story" aria-live="polite">Choose a cell: what was expected, why, and what was seen.</p>'
     yield from _cells(report)
 
 

@@ -12,22 +12,23 @@ from lab.view.upgrades import Upgrades, svg
 
 STYLE = """
 .failed > details > summary, .failed b { color: var(--bad); } .passed b { color: var(--good); }
-ul.tests { list-style: none; padding: 0; }
+ul.tests { list-style: none; padding: 0; overflow-wrap: anywhere; }
 ul.tests > li { border-top: 1px solid var(--line); padding: .2rem 0; }
 summary { cursor: pointer; } summary small { opacity: .7; }
 pre { overflow-x: auto; border-left: 4px solid var(--bad); padding: .3rem .8rem; font-size: 12px; }
 svg.upgrades { max-width: 100%; height: auto; font: 12px system-ui, sans-serif; }
 svg.upgrades text { fill: var(--ink); } svg.upgrades line { stroke: var(--line); }
 .relay { fill: var(--relay); } .peer-relay { fill: var(--again); } .direct { fill: var(--good); }
-.key i { display: inline-block; width: 1em; height: 1em; margin: 0 .3em 0 1em; vertical-align: -.15em; }
+.key span { white-space: nowrap; margin-left: 1em; }
+.key i { display: inline-block; width: 1em; height: 1em; margin-right: .3em; vertical-align: -.15em; }
 .key .relay { background: var(--relay); } .key .peer-relay { background: var(--again); }
 .key .direct { background: var(--good); }
 ol.story { font-size: 13px; list-style: none; }
 .story .bad { color: var(--bad); } .story .good { color: var(--good); }
 """
 KEY = (
-    '<p class="key">The path in use:<i class="relay"></i>relay<i class="peer-relay"></i>peer relay'
-    '<i class="direct"></i>direct</p>'
+    '<p class="key">The path in use: <span><i class="relay"></i>relay</span> '
+    '<span><i class="peer-relay"></i>peer relay</span> <span><i class="direct"></i>direct</span></p>'
 )
 
 

@@ -11,9 +11,10 @@ ROW, BAR, TEXT, UNIT = 24, 14, 430, 170  # px; UNIT: from nothing to the goal
 MOST = 2.5  # times as good as the goal; a bar ends there
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2937 } .dim { fill: #6b7280 }
+  .value { paint-order: stroke; stroke: #fff; stroke-width: 4px }
   .met { fill: #15803d } .missed { fill: #b45309 } line { stroke: #6b7280; stroke-dasharray: 3 3 }
   @media (prefers-color-scheme: dark) { text { fill: #e5e7eb } .dim { fill: #9ca3af }
-    .met { fill: #4ade80 } .missed { fill: #fbbf24 } }
+    .met { fill: #4ade80 } .missed { fill: #fbbf24 } .value { stroke: #0d1117 } }
 """
 
 
@@ -47,5 +48,5 @@ def _bar(goal: Goal, y: int) -> list[str]:
     return [
         f'<text x="8" y="{y + BAR}">{escape(goal.what)}</text>',
         f'<rect class="{kind}" x="{TEXT}" y="{y + 2}" width="{length}" height="{BAR}" rx="2"/>',
-        f'<text x="{TEXT + length + 6}" y="{y + BAR}" class="dim">{escape(value)}</text>',
+        f'<text x="{TEXT + length + 6}" y="{y + BAR}" class="dim value">{escape(value)}</text>',
     ]
