@@ -15,6 +15,7 @@ from lab.model.words import Filtering, Mapping, Nat, Ports
 
 # Other traffic of the router takes ports between two of ours.
 LONGEST_STEP = 16
+TIMES = ("timeout", "timeout_unanswered", "lifetime")  # spans, where the words have seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Measured:
     unsolicited: str | None = None
     refresh: str | None = None
     timeout: Span | None = None
+    timeout_unanswered: Span | None = None
     lifetime: Span | None = None
 
 
@@ -94,7 +96,7 @@ def compare(declared: Nat, measured: Measured, wan_addresses: int = 1) -> list[D
     """Word by word; an empty list means that the router is what it is called."""
     if not declared.udp or measured.udp is False:
         return _differences(declared, measured, ["udp"])
-    words = [each.name for each in fields(Measured) if each.name not in ("timeout", "lifetime")]
+    words = [each.name for each in fields(Measured) if each.name not in TIMES]
     if declared.mapping == "one-to-one" and measured.mapping == "endpoint-independent":
         words.remove("mapping")  # one inside host and preserved ports look the same
     if declared.mapping in ("none", "one-to-one"):
@@ -116,8 +118,11 @@ def _differences(declared: Nat, measured: Measured, words: list[str]) -> list[Di
 
 def _times(declared: Nat, measured: Measured) -> list[Disagreement]:
     found = []
-    if measured.timeout and not measured.timeout.holds(declared.timeout, SLACK):
-        found.append(Disagreement("timeout", f"{declared.timeout} s", str(measured.timeout)))
+    unanswered = declared.timeout_unanswered or declared.timeout
+    for word, seconds in (("timeout", declared.timeout), ("timeout_unanswered", unanswered)):
+        span = getattr(measured, word)
+        if span and not span.holds(seconds, SLACK):
+            found.append(Disagreement(word, f"{seconds} s", str(span)))
     if measured.lifetime is not None:
         forever = declared.lifetime is None and measured.lifetime.less_than is None
         if not forever and not measured.lifetime.holds(declared.lifetime or 1e9, SLACK):

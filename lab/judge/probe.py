@@ -93,6 +93,7 @@ def measure(bench: Bench, timers: float | None = None) -> Measured:
         unsolicited=("drop" if kept_port else "accept") if ports == "preserve" else None,
         refresh=times.refresh if times else None,
         timeout=times.timeout if times else None,
+        timeout_unanswered=times.unanswered if times else None,
         lifetime=times.lifetime if times else None,
     )
 

@@ -1,6 +1,6 @@
-"""How long a mapping lives: idle, kept alive from outside only, and in full use.
+"""How long a mapping lives: unanswered, idle, kept alive from outside only, and in full use.
 
-All three are watched at once, each with sockets of its own, so the answer takes as long as the
+All are watched at once, each with sockets of its own, so the answer takes as long as the
 longest of them is watched and no longer. A busy machine makes the moments late, not wrong: each is
 counted from the mapping's own last packet, and what is not known exactly is taken at its worse end.
 """
@@ -15,12 +15,16 @@ from lab.judge.measured import Span
 from lab.judge.stage import Endpoint, Socket
 
 STEP = 0.5  # seconds between two looks
+STREAM_AFTER = (
+    2.0  # seconds of use after which Linux gives a flow its longer life (nf_conntrack_proto_udp)
+)
 GRACE = 0.02  # seconds; another socket of the same machine has heard what was sent later
 
 
 @dataclass(frozen=True, slots=True)
 class Timers:
     timeout: Span
+    unanswered: Span
     refresh: str | None
     lifetime: Span
 
@@ -41,18 +45,26 @@ def measure_timers(bench: Bench, seconds: float) -> Timers:
     outside = bench.outside[0][0]
     looks = [STEP * (n + 1) + STEP / 2 for n in range(int(seconds / STEP))]
     idle = [_begin(bench, outside) for _ in looks]
+    _converse(bench, idle, outside)
+    unanswered = [_begin(bench, outside, answered=False) for _ in looks]
     poked, used = _begin(bench, outside), _begin(bench, outside, by_birth=True)
     start = time.monotonic()
-    for moment, life in zip(looks, idle, strict=True):
+    for moment, *lives in zip(looks, unanswered, idle, strict=True):
         bench.stage.pause(start + moment - time.monotonic())
-        for each in (life, poked):
+        for each in (*lives, poked):
             _look(bench, each, outside)
         _use(bench, used, outside)
-    timeout = Span(
-        max((life.alive for life in idle), default=0.0),
-        min((life.dead for life in idle if life.dead is not None), default=None),
+    short, long = _span(unanswered), _span(idle)
+    # What dies of age was older after the conversation, and so had less of its life before it.
+    timeout = max(short, long, key=lambda span: span.more_than)
+    return Timers(timeout, short, _refresh(short, poked), Span(used.alive, used.dead))
+
+
+def _span(lives: list[_Life]) -> Span:
+    return Span(
+        max((life.alive for life in lives), default=0.0),
+        min((life.dead for life in lives if life.dead is not None), default=None),
     )
-    return Timers(timeout, _refresh(timeout, poked), Span(used.alive, used.dead))
 
 
 def _refresh(timeout: Span, poked: _Life) -> str | None:
@@ -64,15 +76,30 @@ def _refresh(timeout: Span, poked: _Life) -> str | None:
     return "outbound" if poked.dead is not None else None
 
 
-def _begin(bench: Bench, outside: Socket, by_birth: bool = False) -> _Life:
+def _begin(bench: Bench, outside: Socket, by_birth: bool = False, answered: bool = True) -> _Life:
     """A mapping that has carried a packet each way; its time is from the last, or from the first."""
     inside = bench.socket()
     before = time.monotonic()
     mapped = bench.must_reach(inside, outside)
     between = time.monotonic()
-    bench.comes_in(inside, [(outside, mapped)])
+    if answered:
+        bench.comes_in(inside, [(outside, mapped)])
     since = (before, between) if by_birth else (between, time.monotonic())
     return _Life(inside, mapped, since)
+
+
+def _converse(bench: Bench, lives: list[_Life], outside: Socket) -> None:
+    """Both ways, for so long that Linux takes each for a stream; then their time begins."""
+    until = time.monotonic() + STREAM_AFTER
+    last = False
+    while not last:
+        bench.stage.pause(STEP)
+        last = time.monotonic() > until
+        for life in lives:
+            life.mapped = bench.must_reach(life.inside, outside)
+            between = time.monotonic()
+            bench.comes_in(life.inside, [(outside, life.mapped)])
+            life.since = (between, time.monotonic())
 
 
 def _look(bench: Bench, life: _Life, outside: Socket) -> None:

@@ -41,6 +41,7 @@ SPECIALS: dict[str, dict[str, Any]] = {
 TIMED: dict[str, dict[str, Any]] = {
     "two-seconds": {"timeout": 2},
     "two-seconds-cone": {"timeout": 2, "filtering": "endpoint-independent"},
+    "two-and-five": {"preset": "home-linux", "timeout": 5, "timeout_unanswered": 2},
     "outbound-only": {"timeout": 2, "refresh": "outbound"},
     "dies-of-age": {"preset": "absolute-lifetime", "timeout": 2, "lifetime": 4},
 }

@@ -52,7 +52,10 @@ WRONG_NAMES = [
     ("crowded-cone", "crowded-linux", ["collisions"]),
     ("open-once-used", "open", ["filtering"]),
     ("elastic-once-used", "elastic-ip", ["filtering", "hairpin"]),
-    ("two-seconds", "port-restricted-cone", ["timeout"]),
+    ("two-seconds", "port-restricted-cone", ["timeout", "timeout_unanswered"]),
+    ("two-seconds", "two-and-five", ["timeout"]),
+    ("two-and-five", "two-seconds", ["timeout"]),
+    ("two-and-five", "home-linux", ["timeout", "timeout_unanswered"]),
     ("two-seconds-cone", "two-seconds", ["filtering"]),
     ("outbound-only", "two-seconds", ["refresh"]),
     ("two-seconds", "outbound-only", ["refresh"]),
@@ -128,6 +131,16 @@ def test_an_idle_life_is_known_from_both_sides(built: Street, name: str, seconds
     assert timeout is not None
     assert timeout.holds(seconds, SLACK)
     assert timeout.less_than is not None
+
+
+def test_a_mapping_that_nobody_answered_dies_sooner_with_linux(built: Street) -> None:
+    measured = built.measured("two-and-five")
+
+    assert measured.timeout_unanswered is not None
+    assert measured.timeout_unanswered.holds(2, SLACK)
+    assert measured.timeout is not None
+    assert measured.timeout.holds(5, SLACK)
+    assert measured.timeout.less_than is not None
 
 
 def test_a_used_mapping_lives_for_ever_or_to_its_age(built: Street) -> None:
