@@ -11,6 +11,12 @@ then on the relay delivers to us. Packets may be sent as soon as ClientInfo is o
 A third way is the slow one in WebSocket messages.
 
 The relay says something every 60 to 65 s, so 120 s of silence is a dead connection.
+
+Its owner may ask sooner, by a ping, when it sends and hears nothing. TCP sends a lost segment again
+after 0.2 s and a round trip, so an answer that takes 0.5 s or four of this connection's round trips is
+odd (`RelayQuiet`): odd enough to open a second connection beside this one, and to keep whichever answers
+first. It is not odd enough to give this one up, for two losses in a row take TCP 0.6 s, three 1.4 s, and
+what is under way would be lost. After 5 s, the fourth try in vain, it is given up.
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from node.core.relay_events import (
     RelayDown,
     RelayHealth,
     RelayPong,
+    RelayQuiet,
     RelayUp,
     SendBytes,
 )
@@ -40,7 +47,8 @@ from node.wire.malformed import Malformed
 
 LOGIN_TIMEOUT = 10.0  # seconds from the request to ServerInfo
 SILENCE = 120.0  # seconds: twice the relay's keepalive
-PING_TIMEOUT = 5.0
+QUIET, QUIET_ROUND_TRIPS = 0.5, 4.0  # an unanswered ping: at least s, and at least round trips
+PING_TIMEOUT = 5.0  # s
 MAX_ANSWER = 16_384  # bytes of HTTP answer before we stop believing it is one
 
 UPGRADE_REQUEST = (
@@ -87,6 +95,9 @@ class RelayClient:
         self._bucket: TokenBucket | None = None
         self._silent_at: float | None = None  # the login's or the connection's patience ends
         self._ping: tuple[bytes, float] | None = None  # what was sent, and when
+        self._quiet_at: float | None = None  # when its answer is overdue; None: that was told
+        self._login_at = 0.0
+        self._round_trip: float | None = None  # the longest lately
         self._sources: dict[bytes, NodePublic] = {}
 
     @property
@@ -94,6 +105,8 @@ class RelayClient:
         ends = [] if self._silent_at is None else [self._silent_at]
         if self._ping is not None:
             ends.append(self._ping[1] + PING_TIMEOUT)
+        if self._quiet_at is not None:
+            ends.append(self._quiet_at)
         return min(ends, default=None)
 
     @property
@@ -105,7 +118,7 @@ class RelayClient:
         if server_key is None:
             return [self._request(now, DERP)]
         request = self._request(now, DERP + FAST_START).data
-        return [SendBytes(request + self._login(server_key))]
+        return [SendBytes(request + self._login(server_key, now))]
 
     def start_websocket(self, now: float) -> list[Output]:
         """For networks that know WebSockets and no other upgrade; always the slow way."""
@@ -156,23 +169,28 @@ class RelayClient:
         return self._send(derp_framing.WATCH_CONNS)
 
     def ping(self, now: float) -> list[Output]:
-        """RelayPong comes, or RelayDown after 5 s. One at a time."""
+        """RelayPong comes, or RelayQuiet and at 5 s RelayDown. One at a time."""
         if not self.can_send or self._ping is not None:
             return []
         self._ping = (self._random(derp_framing.PING_SIZE), now)
+        if self._round_trip is not None:
+            self._quiet_at = now + max(QUIET, QUIET_ROUND_TRIPS * self._round_trip)
         return self._send(derp_framing.PING, self._ping[0])
 
     def tick(self, now: float) -> list[Output]:
         if self._ping is not None and now >= self._ping[1] + PING_TIMEOUT:
             return self._down("the relay left a ping unanswered for 5 s")
+        if self._quiet_at is not None and now >= self._quiet_at:
+            self._quiet_at = None
+            return [RelayQuiet()]
         if self._silent_at is None or now < self._silent_at:
             return []
         if self.phase is Phase.UP:
             return self._down("the relay was silent for 120 s")
         return self._down("the relay did not finish the login within 10 s")
 
-    def _login(self, server: NodePublic) -> bytes:
-        self.server_key, self.phase = server, Phase.SERVER_INFO
+    def _login(self, server: NodePublic, now: float) -> bytes:
+        self.server_key, self.phase, self._login_at = server, Phase.SERVER_INFO, now
         nonce = self._random(derp_framing.NONCE_SIZE)
         sealed = derp_login.seal(self._details.pack(), nonce, self._private, server)
         return pack_frame(derp_framing.CLIENT_INFO, self._private.public.raw + sealed)
@@ -184,7 +202,7 @@ class RelayClient:
         if self.phase is Phase.DOWN:
             return []
         self.phase = Phase.DOWN
-        self._rest, self._silent_at, self._ping = b"", None, None
+        self._rest, self._silent_at, self._ping, self._quiet_at = b"", None, None, None
         return [RelayDown(why, retry=True)]
 
     def _receive_answer(self, now: float) -> list[Output]:
@@ -260,14 +278,15 @@ class RelayClient:
         frame = derp.parse_frame(kind, payload)
         match frame:
             case derp.ServerKey(key) if self.phase is Phase.SERVER_KEY:
-                return [SendBytes(self._login(key))]
+                return [SendBytes(self._login(key, now))]
             case derp.ServerInfo(sealed) if self.phase is Phase.SERVER_INFO:
                 return self._receive_server_info(sealed, now)
             case derp.Ping(data) if self.can_send:
                 return self._send(derp_framing.PONG, data)
             case derp.Pong(data) if self._ping is not None and data == self._ping[0]:
                 rtt = now - self._ping[1]
-                self._ping = None
+                self._ping = self._quiet_at = None
+                self._took(rtt)
                 return [RelayPong(rtt)]
             case derp.PeerGone(peer, reason):
                 return [PeerGone(peer, reason)]
@@ -290,7 +309,13 @@ class RelayClient:
         if info.bytes_per_second > 0:
             self._bucket = TokenBucket(info.bytes_per_second, info.bytes_burst, now)
         self.phase, self._silent_at = Phase.UP, now + SILENCE
+        self._took(now - self._login_at)
         return [RelayUp(self.server_key)]
+
+    def _took(self, round_trip: float) -> None:
+        """A longer one counts at once, shorter ones bit by bit."""
+        before = self._round_trip or 0.0
+        self._round_trip = max(round_trip, 0.75 * before + 0.25 * round_trip)
 
     def _within_rate(
         self, bucket: TokenBucket, packets: Sequence[bytes], now: float

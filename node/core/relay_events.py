@@ -59,6 +59,11 @@ class RelayPong:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayQuiet:
+    """It leaves a ping unanswered for longer than that has ever taken: half-open, perhaps."""
+
+
+@dataclass(frozen=True, slots=True)
 class RelayHealth:
     """What troubles the relay, in its own words; empty: nothing any more."""
 
@@ -73,5 +78,14 @@ class RelayDown:
     retry: bool
 
 
-Event = RelayUp | PacketsReceived | PeerGone | PeerPresent | RelayPong | RelayHealth | RelayDown
+Event = (
+    RelayUp
+    | PacketsReceived
+    | PeerGone
+    | PeerPresent
+    | RelayPong
+    | RelayQuiet
+    | RelayHealth
+    | RelayDown
+)
 Output = SendBytes | FrameMessages | Event

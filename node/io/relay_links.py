@@ -1,4 +1,8 @@
-"""The open connections to relays, one a region at most: what the mesh wants, done with sockets."""
+"""The open connections to relays, one a region: what the mesh wants, done with sockets.
+
+One that leaves a ping unanswered gets a second one beside it, and the first to answer stays. So a
+connection that a rebooted NAT has left half-open costs a second, and one that is only slow costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from node.core.relay_events import Event, RelayDown
+from node.core.relay_events import Event, RelayDown, RelayQuiet, RelayUp
 from node.io.loop import Loop
 from node.keys import NodePrivate, NodePublic
 from node.netmap import DerpNode, DerpRegion
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from node.io.latency_check import LatencyCheck
     from node.io.proxies import Proxies
     from node.io.relay_connection import RelayConnection
+
+OVERTAKEN = "it left a ping unanswered, and a second connection was answered"
 
 OnEvent = Callable[[int, str, Event], None]  # region, the server's name, what happened
 
@@ -29,6 +35,7 @@ class RelayLinks:
         self._loop, self._private, self._ca, self.on_event = loop, private, ca, on_event
         self._proxies, self._websocket = proxies, websocket
         self._open: dict[int, RelayConnection] = {}
+        self._seconds: dict[int, RelayConnection] = {}  # beside one that is quiet
         self._attempts: dict[int, int] = {}
         self._checks: dict[int, LatencyCheck] = {}
 
@@ -39,21 +46,11 @@ class RelayLinks:
         """
         if region in self._open:
             return
-        from node.io.relay_connection import RelayConnection  # ssl: wanted only with a relay
-
-        servers = self._servers(region)
-        if not servers:
+        if self._servers(region):
+            self._open[region] = self._dial(region)
+        else:
             down = RelayDown("the netmap has no relay server there", retry=False)
             self._loop.soon(partial(self.on_event, region, "", down))
-            return
-        attempt = self._attempts.get(region, 0)
-        self._attempts[region] = attempt + 1
-        server = servers[attempt % len(servers)]
-        heard = partial(self._heard, region, server.host_name)
-        self._open[region] = RelayConnection(
-            self._loop, server, region, self._private, self._ca, heard,
-            proxy=self._proxy(server), websocket=self._websocket,
-        )  # fmt: skip
 
     def measure(self, region: int, on_latency: Callable[[float], None]) -> None:
         """Seconds by HTTPS; without an answer in time nothing is called."""
@@ -71,9 +68,10 @@ class RelayLinks:
         self._checks[region] = LatencyCheck(self._loop, server, self._ca, self._proxy(server), done)
 
     def close(self, region: int) -> None:
-        connection = self._open.pop(region, None)
-        if connection is not None:
-            connection.close()
+        for connections in (self._open, self._seconds):
+            connection = connections.pop(region, None)
+            if connection is not None:
+                connection.close()
 
     def close_all(self) -> None:
         for region in list(self._open):
@@ -103,10 +101,49 @@ class RelayLinks:
         if connection is not None:
             connection.ping()
 
+    def _dial(self, region: int) -> RelayConnection:
+        from node.io.relay_connection import RelayConnection  # ssl: wanted only with a relay
+
+        servers, attempt = self._servers(region), self._attempts.get(region, 0)
+        self._attempts[region] = attempt + 1
+        server = servers[attempt % len(servers)]
+
+        def heard(event: Event) -> None:
+            if connection is self._seconds.get(region):
+                self._second_heard(region, connection, event)
+            else:
+                self._heard(region, server.host_name, event)
+
+        connection = RelayConnection(
+            self._loop, server, region, self._private, self._ca, heard,
+            proxy=self._proxy(server), websocket=self._websocket,
+        )  # fmt: skip
+        return connection
+
     def _heard(self, region: int, server: str, event: Event) -> None:
+        if isinstance(event, RelayQuiet):
+            if region not in self._seconds and self._servers(region):
+                self._seconds[region] = self._dial(region)
+            return
+        second = self._seconds.pop(region, None)
         if isinstance(event, RelayDown):
             self._open.pop(region, None)
+            if second is not None:  # it is on its way already
+                self._open[region] = second
+        elif second is not None:
+            second.close()  # the first one lives
         self.on_event(region, server, event)
+
+    def _second_heard(self, region: int, second: RelayConnection, event: Event) -> None:
+        """While the first is quiet: whichever answers first stays."""
+        if isinstance(event, RelayDown):
+            del self._seconds[region]
+        elif isinstance(event, RelayUp):
+            first = self._open[region]
+            first.close()
+            self._open[region] = self._seconds.pop(region)
+            self.on_event(region, first.relay.host_name, RelayDown(OVERTAKEN, retry=True))
+            self.on_event(region, second.relay.host_name, event)
 
     def _proxy(self, server: DerpNode) -> Proxy | None:
         return self._proxies.way_to(server.host_name) if self._proxies else None

@@ -41,9 +41,25 @@ def test_a_node_whose_connection_is_reset_is_reached_by_the_next_relay(lab: Star
     assert net.restore("node-a", "nyc") > 0
 
 
-def test_a_connection_that_a_rebooted_nat_has_left_half_open_is_made_anew(lab: StartLab) -> None:
-    """nyc goes on sending to a port that leads nowhere, and is not told."""
+@pytest.mark.parametrize(
+    ("takes_up", "why"),
+    [
+        (1, "the relay closed the connection"),
+        (0, "it left a ping unanswered, and a second connection was answered"),
+    ],
+    ids=["told by the relay", "told by nobody"],
+)
+def test_a_connection_that_a_rebooted_nat_has_left_half_open_is_made_anew(
+    lab: StartLab, takes_up: int, why: str
+) -> None:
+    """nyc goes on sending to a port that leads nowhere, and is not told.
+
+    A NAT that takes up connections in the middle shows the rest of this one at another port, and nyc
+    answers with a reset. One that does not lets nothing of it out.
+    """
     net, a, b = relayed_pair(lab)
+    loose = f"net.netfilter.nf_conntrack_tcp_loose={takes_up}"
+    assert net.run("home-a", "sysctl", "-qw", loose).returncode == 0
     stream = b.stream(a, count=200, interval=0.02)
 
     assert net.flush_nat("home-a") > 0
@@ -51,7 +67,7 @@ def test_a_connection_that_a_rebooted_nat_has_left_half_open_is_made_anew(lab: S
     again = net.wait_for_event("node-a", "relay_connected", within=BACK, since=flushed)
     echoes = stream.finish()
 
-    assert len(net.events("node-a", "relay_lost")) == 1
+    assert [event["why"] for event in net.events("node-a", "relay_lost")] == [why]
     assert answered_after(echoes, again["at"])
 
 

@@ -18,6 +18,7 @@ from node.core.relay_events import (
     RelayDown,
     RelayHealth,
     RelayPong,
+    RelayQuiet,
     RelayUp,
     SendBytes,
 )
@@ -239,11 +240,32 @@ def test_120_seconds_of_silence_end_it_and_any_frame_counts() -> None:
 def test_an_unanswered_ping_finds_a_half_open_connection_in_5_seconds() -> None:
     client = client_up()
     client.ping(now=10.0)
+    assert client.tick(10.5) == [RelayQuiet()]
     assert client.deadline == 15.0
     assert client.tick(14.9) == []
     [down] = client.tick(15.0)
     assert isinstance(down, RelayDown)
     assert client.deadline is None
+
+
+@pytest.mark.parametrize(("round_trip", "patience"), [(0.02, 0.5), (0.3, 1.2)])
+def test_a_ping_is_overdue_after_half_a_second_or_four_round_trips(
+    round_trip: float, patience: float
+) -> None:
+    client = client_up()
+    client.ping(now=1.0)
+    assert client.receive(derp.Pong(bytes(8)).pack(), now=1.0 + round_trip)
+    client.ping(now=10.0)
+    assert client.deadline == 10.0 + patience
+    assert client.tick(10.0 + patience) == [RelayQuiet()]
+
+
+def test_a_ping_that_is_answered_in_time_is_never_overdue() -> None:
+    client = client_up()
+    client.ping(now=10.0)
+    client.receive(derp.Pong(bytes(8)).pack(), now=10.4)
+    assert client.tick(10.6) == []
+    assert client.deadline == 130.4
 
 
 # --- whatever comes ---
