@@ -52,4 +52,5 @@ def test_a_page_that_is_opened_to_others_says_what_that_means() -> None:
         assert url.startswith(f"http://127.0.0.1:{ours.socket.getsockname()[1]}/#")
         assert end == "Ctrl-C ends it."
         opened = Entrance(ours.socket, Door("0.0.0.0"))
-        assert "Open to all that reach 0.0.0.0: anybody can look on" in list(opened.announced())[1]
+        told = list(opened.announced())[1]
+        assert "reach this machine, by its own address for 0.0.0.0: anybody can look on" in told

@@ -43,10 +43,14 @@ class Entrance:
         yield f"http://{host}:{self.socket.getsockname()[1]}/#{self.door.token}"
         if self.door.is_open:
             yield (
-                f"Open to all that reach {host}: anybody can look on, and whoever has this whole address can "
-                "change the lab. Nothing is encrypted."
+                f"Open to all that reach {self._reached_at()}: anybody can look on, and whoever has this "
+                "whole address can change the lab. Nothing is encrypted."
             )
         yield "Ctrl-C ends it."
+
+    def _reached_at(self) -> str:
+        host = self.door.host
+        return f"this machine, by its own address for {host}" if host in ("0.0.0.0", "::") else host
 
 
 def entrance(host: str, port: int) -> Entrance:
