@@ -67,6 +67,12 @@ class Heard(NamedTuple):
     source: Source
 
 
+class InitiationTooOld(NamedTuple):
+    """Genuine, and older than one before: replayed, or its sender restarted with its clock set back."""
+
+    peer: NodePublic
+
+
 @dataclass(frozen=True, slots=True)
 class HandshakeCompleted:
     """New keys are in use for sending. For a responder: the peer has confirmed them."""
@@ -93,6 +99,7 @@ Output: TypeAlias = (
     | Deliver
     | DeliverWrites
     | Heard
+    | InitiationTooOld
     | HandshakeCompleted
     | HandshakeSecrets
 )

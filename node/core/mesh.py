@@ -27,6 +27,7 @@ from node.core.device import (
     HandshakeCompleted,
     HandshakeSecrets,
     Heard,
+    InitiationTooOld,
     Output,
     Reply,
     Source,
@@ -303,6 +304,8 @@ class Mesh:
                     actions += self._introductions.sort(self.roster[key], packets, now)
                 case Heard(key, heard_at):
                     actions += self._heard(self.roster[key], heard_at, now)
+                case InitiationTooOld(key):  # if the peer is in earnest, ours it will take
+                    actions += self._repair(self.roster[key], now, renew=True)
                 case Reply(to, datagrams):
                     actions += self._courier.reply(to, datagrams, now)
                 case HandshakeSecrets():

@@ -18,6 +18,7 @@ from node.core.device_outputs import (
     HandshakeCompleted,
     HandshakeSecrets,
     Heard,
+    InitiationTooOld,
     Output,
     Source,
     Transmit,
@@ -221,7 +222,8 @@ class Peer:
     def receive_initiation(self, received: Received, source: Source, now: float) -> list[Output]:
         if received.timestamp <= self._last_timestamp:
             self._counters["replayed_initiation"] += 1
-            return []
+            is_older = received.timestamp < self._last_timestamp  # the same again is but a copy
+            return [InitiationTooOld(self.key)] if is_older else []
         if now - self._last_initiation < INITIATION_INTERVAL:
             self._counters["initiation_flood"] += 1
             return []

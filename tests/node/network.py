@@ -85,6 +85,7 @@ class Machine:
     answers: list[tuple[float, Answered]] = field(default_factory=list)
     connections: set[int] = field(default_factory=set)  # regions dialled or open
     relays_for_peers: bool = False
+    epoch: float = EPOCH  # its wall clock, as it was when its process started, less the net's
     frozen_until: float = 0.0  # stands still: what arrives waits, and no tick comes
     landing: Landing = field(default_factory=Landing)
     due: float | None = (
@@ -141,7 +142,7 @@ class Network:
     ) -> Machine:
         private = NodePrivate.from_seed(self.dice.randbytes(32))
         endpoint = Endpoint(address, PORT)
-        mesh = self._new_mesh(private)
+        mesh = self._new_mesh(private, EPOCH)
         self.machines[name] = Machine(name, overlay, private, home, nat, endpoint, mesh)
         return self.machines[name]
 
@@ -159,13 +160,16 @@ class Network:
         self.perform(machine, mesh.set_relay_addresses(servers, now))
 
     def restart(self, machine: Machine) -> None:
-        """The process dies and comes back: same node key, same port, all else forgotten."""
+        """The process dies and comes back: same node key, same port, all else forgotten.
+
+        What its wall clock says now, `machine.epoch`, is what it goes by from here on.
+        """
         machine.generation += 1
         machine.frozen_until = 0.0
         for relay in self.relays.values():
             self._leave(relay, machine)
         machine.connections.clear()
-        machine.mesh = self._new_mesh(machine.private)
+        machine.mesh = self._new_mesh(machine.private, machine.epoch)
         self.boot(machine)
 
     def netmap(self, machine: Machine) -> Netmap:
@@ -191,9 +195,9 @@ class Network:
             peer_relay=machine.relays_for_peers,
         )
 
-    def _new_mesh(self, private: NodePrivate) -> Mesh:
+    def _new_mesh(self, private: NodePrivate, epoch: float) -> Mesh:
         disco = DiscoPrivate(self.dice.randbytes(32))
-        mesh = Mesh(private, disco, random=self.dice.randbytes, epoch=EPOCH)
+        mesh = Mesh(private, disco, random=self.dice.randbytes, epoch=epoch)
         if DATA_PATH:
             mesh.device.use(fastest(1280, NO_OFFLOAD, (DATA_PATH,)), NO_OFFLOAD)
         return mesh

@@ -133,7 +133,10 @@ class Simulation:
         self.net.cut_relays.clear()
 
     def restart(self) -> None:
-        self.net.restart(self.dice.choice((self.a, self.b)))
+        """Its wall clock may have been set meanwhile: an hour back, or on."""
+        machine = self.dice.choice((self.a, self.b))
+        machine.epoch += self.dice.choice((-3600.0, 0.0, 0.0, 3600.0))
+        self.net.restart(machine)
 
     def restart_both(self) -> None:
         for machine in (self.a, self.b):

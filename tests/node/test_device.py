@@ -2,7 +2,16 @@
 
 import pytest
 
-from node.core.device import Deliver, Device, Heard, Output, PeerConfig, Reply, Transmit
+from node.core.device import (
+    Deliver,
+    Device,
+    Heard,
+    InitiationTooOld,
+    Output,
+    PeerConfig,
+    Reply,
+    Transmit,
+)
 from node.core.limits import LOAD_HANDSHAKES, QUEUED_BATCHES
 from node.keys import NodePrivate, NodePublic
 from node.wire.endpoint import Endpoint
@@ -182,6 +191,16 @@ def test_a_replayed_initiation_is_refused_for_ever() -> None:
     tunnel.run(600)
     assert tunnel.b.device.receive([recorded], "attacker", tunnel.now) == []
     assert tunnel.b.device.counters["replayed_initiation"] == 1
+
+
+def test_an_initiation_older_than_the_last_is_refused_and_told() -> None:
+    first, second = Tunnel(), Tunnel()
+    [late] = first.a.device.initiate(first.b.key, 100.0)
+    [early] = second.a.device.initiate(second.b.key, 99.0)  # the same keys
+    first.b.device.receive(datagrams(late), "from-a", 100.0)
+    refused = first.b.device.receive(datagrams(early), "from-a", 101.0)
+    assert refused == [InitiationTooOld(first.a.key)]
+    assert first.b.device.receive(datagrams(late), "from-a", 102.0) == []  # a mere copy
 
 
 def test_two_initiations_within_20_ms_are_a_flood() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -356,6 +357,26 @@ def test_both_may_restart_at_once() -> None:
     sent = stream(net, a, b, 100)
     assert sorted(payloads(b)[before:]) == sent
     assert (a.kind(b), b.kind(a)) == ("direct", "direct")
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+@pytest.mark.parametrize("first", ["the restarted one", "the other"])
+@pytest.mark.parametrize("nat", [port_restricted, symmetric])
+def test_a_node_that_restarts_with_another_time_is_reached_again_at_once(
+    jump: float, first: str, nat: Callable[[str], Nat]
+) -> None:
+    """Set back, its initiations look like old ones to whoever has not restarted."""
+    net, a, b = pair(nat("203.0.113.10"), nat("203.0.113.20"))
+    net.send(a, b, b"before")
+    net.run(10.0)
+    a.epoch += jump
+    net.restart(a)
+    net.run(1.0)
+
+    sender, receiver = (a, b) if first == "the restarted one" else (b, a)
+    before = len(receiver.received)
+    sent = stream(net, sender, receiver, 500)
+    assert sent[-400:] == sorted(payloads(receiver)[before:])[-400:]
 
 
 def test_a_peer_that_leaves_the_netmap_is_forgotten_and_may_come_back() -> None:
