@@ -187,13 +187,15 @@ class BatchSocket:
 
     def receive(self, most: int = 1) -> Received | None:
         """One batch of one source, or up to `most` that follow without a seam; None when nothing waits.
-        It lies here until the next."""
+        It lies here until the next. A lone datagram, a ping's perhaps, waits for no other."""
         first, self._ahead = self._ahead, None
         if isinstance(first, OSError):
             raise first
         batch = first or self._receive_at(0)
+        if batch is None or batch[0].count == 1:
+            return batch
         for _ in range(most - 1):
-            if batch is None or not self._has_room_behind(batch[0]):
+            if not self._has_room_behind(batch[0]):
                 break
             joined = self._join(batch)
             if joined is None:

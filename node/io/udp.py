@@ -12,7 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from node.core.rows import Rows, in_rows
+from node.core.rows import LONGEST, Rows, in_rows
 from node.io.offload import RECEIVE, BatchSocket
 from node.wire.endpoint import Endpoint
 
@@ -49,19 +49,18 @@ class UdpPort:
 
     def read(self, fd: int) -> Iterator[tuple[Rows, Endpoint]]:
         """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
-        batches, left, most = self._batches[fd], BATCHES, 1  # the first waits for no other
+        batches, left = self._batches[fd], BATCHES
         while left > 0 or batches.is_ahead:
             try:
-                received = batches.receive(most)
+                received = batches.receive(self._most if left > 0 else 1)
             except OSError as error:  # an ICMP error about something we sent
                 self._count("read", error)
                 left -= 1
                 continue
             if received is None:
                 return
-            left -= most
-            most = self._most if left > 0 else 1
             rows, source = received
+            left -= 1 + (rows.stop - rows.start) // LONGEST
             yield rows, Endpoint(*source)
 
     def gather(self, most: int) -> None:
