@@ -75,22 +75,23 @@ class AcceleratedSegments:
         self, key: bytes, receiver: int, counter: int, superpackets: Sequence[SuperPacket]
     ) -> list[Rows]:
         out: list[Rows] = []
-        at, secret = 0, ffi.from_buffer(key)
+        at, number, secret = 0, counter, ffi.from_buffer(key)
         for superpacket in superpackets:
             what, packet = cut(superpacket), ffi.from_buffer(superpacket.packet)
             front = what.header_length
             size = padded(front + what.segment, self._mtu) + OVERHEAD
             last = padded(front + what.last, self._mtu) + OVERHEAD
             if at + what.count * size > CAPACITY:
-                return one_by_one(self._plain, key, receiver, counter, superpackets)
+                way = self._plain if len(superpackets) == 1 else self
+                return one_by_one(way, key, receiver, counter, superpackets)
             lib.seal_super(
-                *(self._cipher, secret, receiver, counter, packet, what.ip_length, front),
+                *(self._cipher, secret, receiver, number, packet, what.ip_length, front),
                 *(what.segment, what.count, what.last, what.protocol, self._sealed_at + at),
                 *(size, last),
             )
             stop = at + (what.count - 1) * size + last
             out += sends(self._sealed, stop, size, at)
-            counter += what.count
+            number += what.count
             at = stop
         return out
 

@@ -73,6 +73,14 @@ def ordinary_packets(draw: st.DrawFn) -> SuperPacket:
     return unfinished(packet)
 
 
+SOME = [  # large, small, and in so many segments that a few of them fill a buffer
+    super_packet(make(bytes(length), is_ipv6=is_ipv6), size)
+    for make in (tcp, udp)
+    for is_ipv6 in (False, True)
+    for length, size in ((60000, 1360), (2000, 1300), (30000, 60))
+]
+
+
 def datagrams(sealed: list[Rows]) -> list[bytes]:
     return [bytes(datagram) for rows in sealed for datagram in rows.datagrams()]
 
@@ -103,11 +111,12 @@ def test_a_super_packet_is_sealed_as_its_packets_one_by_one(
 
 
 @EVERY_WAY
-@given(together=st.lists(super_packets(), min_size=1, max_size=6))
+@given(which=st.lists(st.integers(0, len(SOME) - 1), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=30)
 def test_super_packets_are_sealed_together_as_one_after_the_other(
-    way: Segments, together: list[SuperPacket]
+    way: Segments, which: list[int]
 ) -> None:
+    together = [SOME[each] for each in which]
     expected, counter = [], COUNTER
     for superpacket in together:
         expected += datagrams(PLAIN.seal_superpacket(KEY, RECEIVER, counter, superpacket))
@@ -116,6 +125,23 @@ def test_super_packets_are_sealed_together_as_one_after_the_other(
     sealed = way.seal_superpackets(KEY, RECEIVER, COUNTER, together)
 
     assert datagrams(sealed) == expected
+
+
+@EVERY_WAY
+def test_what_is_longer_than_a_super_packet_is_merged_into_several(way: Segments) -> None:
+    payload = bytes(range(256)) * 900  # 230 kB, as four receives bring it
+    packets = [
+        tcp(payload[at : at + 1360], sequence=at, identification=i)
+        for i, at in enumerate(range(0, len(payload), 1360))
+    ]
+    sealed = datagrams(PLAIN.seal_packets(KEY, RECEIVER, 0, [ordinary(p) for p in packets]))
+    rows = received(sealed)
+
+    writes = [bytes(write) for write in way.coalesce(way.open(KEY, rows))]
+
+    assert max(map(len, writes)) <= 10 + 65535
+    whole = (SuperPacket(unpack_virtio(write[:10]), memoryview(write)[10:]) for write in writes)
+    assert [packet for each in whole for packet in split(each)] == packets
 
 
 @EVERY_WAY
