@@ -38,7 +38,7 @@ IPERF: dict[str, list[str]] = {
     "tcp4": ["-P", "4"],
     "both": ["--bidir"],
     "tcp6": [],
-    "udp": ["-u", "-l", "1360", "-b", "1G"],
+    "udp": ["-u", "-l", "1360", "-b", "2G"],  # more than any way carries, or it is this that counts
     RELAYED: [],
 }
 
