@@ -7,6 +7,7 @@ status 2: something given is wrong; 3: this machine cannot do it.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -174,6 +175,7 @@ def run(settings: Settings) -> None:
     _on_signals(loop, (signal.SIGTERM, signal.SIGINT), lambda: running[0].stop())
     _on_signals(loop, (signal.SIGHUP,), lambda: running[0].reload())
     running.append(Derper(loop, settings))
+    gc.freeze()  # what is loaded stays; to search it for garbage would keep everybody waiting
     loop.run()
 
 
