@@ -80,6 +80,7 @@ class Scene:
         self._counts: Timeline[tuple[int, int]] = Timeline()  # answered, lost: of all, up to then
         self._given_up: set[int] = set()
         self._story: Timeline[Sentence] = Timeline()
+        self.told: list[Sentence] = []  # the same, in the order in which they came
         self._teller = Teller()
         self.replan(plan)
 
@@ -116,6 +117,7 @@ class Scene:
     def _event(self, event: Event) -> None:
         if sentence := self._teller.tell(event):
             self._story.add(event.at, sentence)
+            self.told.append(sentence)
         for key, value in _facts(event):
             self._facts[key].add(event.at, _still(self._fact(*key, now=event.at), value))
 

@@ -41,6 +41,17 @@ def test_a_path_that_moved_twice_between_two_looks_is_told_twice() -> None:
     ]
 
 
+def test_what_is_heard_of_late_is_told_all_the_same() -> None:
+    scene, looker = begun()
+    scene.take(moved(2.0, "relay", "nyc"))
+    looker.look(2.0)
+    scene.take(PathMoved(at=1.5, host="node-b", peer="node-a", kind="relay", via="nyc"))
+    told = looker.look(2.1)
+    assert told is not None
+    assert [(move["from"], move["at"]) for move in told["moves"]] == [("node-b", 1.5)]
+    assert [sentence["at"] for sentence in told["story"]] == [1.5]
+
+
 def test_packets_are_seen_on_their_wires_and_from_wire_to_wire_through_the_internet() -> None:
     scene, looker = begun()
     for wire in ("node-a", "home-a"):

@@ -23,8 +23,7 @@ from typing import Any, TypeAlias
 
 from lab.model.beat import Beat
 from lab.model.network import INTERNET
-from lab.view.scene import Flow, Scene
-from lab.view.story import Sentence
+from lab.view.scene import Flow, Path, Scene
 
 Moment: TypeAlias = dict[str, Any]
 
@@ -39,8 +38,9 @@ class Looker:
         self._scene = scene
         self._last: Moment = {}
         self._at = float("-inf")
+        self._paths: dict[tuple[str, str], Path] = {}  # as they were at the last look
         self._moved: dict[tuple[str, str], int] = {}  # how many moves of a pair are told
-        self._told: set[Sentence] = set()
+        self._told = 0  # sentences
         self._beats: list[Beat] = []
         self.drawing: Any = None
 
@@ -76,23 +76,27 @@ class Looker:
     def _added(self, flows: list[Flow], now: float) -> Iterator[tuple[str, list[Any]]]:
         yield "seen", sorted({_row(flow) for flow in flows if flow.last > self._at})
         yield "moves", list(self._moves(now))
-        yield "story", list(self._sentences(now))
+        yield "story", self._sentences()
         yield "beats", [[beat.seq, beat.sent, beat.rtt_ms] for beat in self._beats]
         self._beats = []
 
     def _moves(self, now: float) -> Iterator[dict[str, Any]]:
-        for a, b in self._scene.paths(now):
+        before, self._paths = self._paths, self._scene.paths(now)
+        for (a, b), path in self._paths.items():
+            if path is before.get(
+                (a, b)
+            ):  # a history grows, and a look is not to take longer with it
+                continue
             history = self._scene.history(a, b, now)
-            for path in history[self._moved.get((a, b), 0) :]:
-                told = asdict(path)
+            for move in history[self._moved.get((a, b), 0) :]:
+                told = asdict(move)
                 yield {"from": a, "to": b, "at": told.pop("since"), **told}
             self._moved[a, b] = len(history)
 
-    def _sentences(self, now: float) -> Iterator[dict[str, Any]]:
-        for sentence in self._scene.story(now):
-            if sentence not in self._told:
-                self._told.add(sentence)
-                yield asdict(sentence)
+    def _sentences(self) -> list[dict[str, Any]]:
+        fresh = sorted(self._scene.told[self._told :], key=lambda sentence: sentence.at)
+        self._told += len(fresh)
+        return [asdict(sentence) for sentence in fresh]
 
 
 def _row(flow: Flow) -> tuple[str, str, str, str]:
