@@ -102,8 +102,12 @@ class SuperPacketReader:
                 return
             if not lengths:
                 return
+            if len(lengths) == 1:
+                budget -= 1
+                yield [self._packet_at(0, lengths[0])]
+                continue
             budget -= 1 + sum(lengths) // READ
-            if alike and len(lengths) > 1:
+            if alike:
                 header, step = self._header_at(0), lengths[0] + (lengths[0] & 1)
                 yield EqualRun(header, buffer, skip, step, lengths[0] - skip, len(lengths))
             else:
@@ -188,10 +192,7 @@ class BatchSocket:
     def receive(self, most: int = 1) -> Received | None:
         """One batch of one source, or up to `most` that follow without a seam; None when nothing waits.
         It lies here until the next. A lone datagram, a ping's perhaps, waits for no other."""
-        first, self._ahead = self._ahead, None
-        if isinstance(first, OSError):
-            raise first
-        batch = first or self._receive_at(0)
+        batch = self._receive_at(0) if self._ahead is None else self._take_ahead()
         if batch is None or batch[0].count == 1:
             return batch
         for _ in range(most - 1):
@@ -202,6 +203,12 @@ class BatchSocket:
                 break
             batch = joined
         return batch
+
+    def _take_ahead(self) -> Received | None:
+        ahead, self._ahead = self._ahead, None
+        if isinstance(ahead, OSError):
+            raise ahead
+        return ahead
 
     def _has_room_behind(self, rows: Rows) -> bool:
         return rows.last == rows.size and rows.stop + LONGEST <= len(self._buffer)
