@@ -57,7 +57,7 @@ def measure_timers(bench: Bench, seconds: float) -> Timers:
     short, long = _span(unanswered), _span(idle)
     # What dies of age was older after the conversation, and so had less of its life before it.
     timeout = max(short, long, key=lambda span: span.more_than)
-    return Timers(timeout, short, _refresh(short, poked), Span(used.alive, used.dead))
+    return Timers(timeout, short, _refresh(short, poked, used), Span(used.alive, used.dead))
 
 
 def _span(lives: list[_Life]) -> Span:
@@ -67,13 +67,15 @@ def _span(lives: list[_Life]) -> Span:
     )
 
 
-def _refresh(timeout: Span, poked: _Life) -> str | None:
+def _refresh(timeout: Span, poked: _Life, used: _Life) -> str | None:
     """Whether packets from outside alone carried it beyond where an idle one dies."""
     if timeout.less_than is None:
         return None
     if poked.alive > timeout.less_than + STEP:
         return "both"
-    return "outbound" if poked.dead is not None else None
+    if poked.dead is None or (used.dead is not None and poked.dead > used.alive):
+        return None  # it died as old as one that was used both ways
+    return "outbound"
 
 
 def _begin(bench: Bench, outside: Socket, by_birth: bool = False, answered: bool = True) -> _Life:

@@ -43,6 +43,7 @@ TIMED: dict[str, dict[str, Any]] = {
     "two-seconds-cone": {"timeout": 2, "filtering": "endpoint-independent"},
     "two-and-five": {"preset": "home-linux", "timeout": 5, "timeout_unanswered": 2},
     "outbound-only": {"timeout": 2, "refresh": "outbound"},
+    "age-alone": {"preset": "absolute-lifetime", "timeout": 5, "lifetime": 5},
     "dies-of-age": {"preset": "absolute-lifetime", "timeout": 2, "lifetime": 4},
 }
 POOLS = {"paired": 4, "arbitrary": 4}

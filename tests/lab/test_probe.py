@@ -59,6 +59,7 @@ WRONG_NAMES = [
     ("two-seconds-cone", "two-seconds", ["filtering"]),
     ("outbound-only", "two-seconds", ["refresh"]),
     ("two-seconds", "outbound-only", ["refresh"]),
+    ("age-alone", "outbound-only", ["ports", "icmp", "timeout", "timeout_unanswered", "lifetime"]),
     ("dies-of-age", "two-seconds", ["ports", "icmp", "lifetime"]),
     ("two-seconds", "dies-of-age", ["ports", "icmp", "lifetime"]),
 ]
