@@ -201,6 +201,8 @@ def test_nothing_overlaps_or_runs_over_on_a_phone_and_on_a_desk(
     assert page.evaluate(OVERLAPS, "section") == []
     assert page.evaluate(OVERLAPS, "form:not([hidden]) :is(h3, label, button), .timeline > *") == []
     assert page.evaluate(CLIPPED) == []
+    expect(page.locator('.lane.double[data-lane="home-a direct"]')).to_have_count(1)
+    assert page.evaluate(WORDS_UNDER_LINES) == []
 
 
 # What is painted on the layer above the drawing: the opaque pixels of a part of it, else of all.
@@ -228,6 +230,17 @@ OVERLAPS = """selector => {
       && Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1
       && Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 1)
     .map(([b]) => `${a.textContent.trim()} / ${b.textContent.trim()}`));
+}"""
+
+# What is said of a link, where a line beside that link touches it; a path's box is without its stroke.
+WORDS_UNDER_LINES = """() => {
+  const box = one => one.getBoundingClientRect();
+  const stroke = 4;
+  const lines = [...document.querySelectorAll('.lanes:not(.across) .lane')].map(box);
+  return [...document.querySelectorAll('.words text')].filter(one => lines.some(line =>
+    box(one).left < line.right + stroke && line.left - stroke < box(one).right
+      && box(one).top < line.bottom + stroke && line.top - stroke < box(one).bottom))
+    .map(one => one.textContent);
 }"""
 
 # Text that leaves its machine's box or its button, and whatever leaves its section.
