@@ -44,6 +44,7 @@ from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
 from node.io.requests import Requests
 from node.io.settings import CANNOT_HERE, Refused, read_netmap
+from node.io.stamps import Stamps
 from node.io.stun_addresses import StunAddresses
 from node.io.traffic import Traffic
 from node.io.uapi import Uapi
@@ -66,6 +67,8 @@ class Daemon:
         disco = DiscoPrivate(os.urandom(32))
         self.disco_key = disco.public
         epoch = time.time() - loop.now()
+        self._stamps = Stamps(settings.key)
+        self._stamp_epoch = self._stamps.first(time.time()) - loop.now()
         mtu = self.netmap.mtu
         limits = Limits(rekey_after_time=settings.rekey_after) if settings.rekey_after else None
         self._keylog = KeyLog(settings.keylog) if settings.keylog else None
@@ -73,7 +76,7 @@ class Daemon:
             private,
             disco,
             random=os.urandom,
-            epoch=epoch,
+            epoch=self._stamp_epoch,
             mtu=mtu,
             limits=limits,
             log_keys=self._keylog is not None,
@@ -280,6 +283,8 @@ class Daemon:
                     found = partial(self.mesh.surroundings.relay_measured, region)
                     self._links.measure(region, found)
                 case Event(name, fields, is_verbose):
+                    if name == "handshake":
+                        self._stamps.reached(self._stamp_epoch + self.loop.now())
                     if self.settings.verbose or not is_verbose:
                         self.tell(name, fields)
                 case LogKeys(secrets) if self._keylog is not None:
