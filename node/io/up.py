@@ -12,7 +12,9 @@ from node.io.settings import PORT, WAYS, Settings
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m node up", description="Run a node.")
     parser.add_argument("--netmap", required=True, metavar="F", help="netmap.json; SIGHUP re-reads")
-    parser.add_argument("--key", required=True, metavar="F", help="this node's key; its stamps: F.time")
+    parser.add_argument(
+        "--key", required=True, metavar="F", help="this node's key; its stamps: F.time"
+    )
     parser.add_argument("--tun", required=True, metavar="NAME", help="the interface to make")
     parser.add_argument("--listen-port", type=_port, default=PORT, metavar="N", help="UDP; 0: any")
     parser.add_argument("--control", metavar="F.sock", help="where to take requests")
