@@ -91,7 +91,7 @@ def test_the_wheel_has_every_file_of_the_packages(outside: Outside) -> None:
         str(file.relative_to(outside.wheel.parent.parent / "sources"))
         for package in ("lab", "node")
         for file in (outside.wheel.parent.parent / "sources" / package).rglob("*")
-        if file.is_file() and file.suffix not in (".md", ".o", ".so", ".pyc")
+        if file.is_file() and file.suffix not in (".md", ".png", ".o", ".so", ".pyc")
     }
 
     assert (topologies | sources) - packed == set()
