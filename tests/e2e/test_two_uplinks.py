@@ -35,13 +35,17 @@ PLACES = {
     "link.home-a.delay": "20ms",
 }
 WIFI, PHONE, OFFICE_A, OFFICE_B = "node-a", "node-a@cell", "node-a@office", "node-b@office"
+ENDPOINTS = {  # with the address that goes with the cable
+    PHONE: "192.168.43.10:41641",
+    OFFICE_A: "192.168.9.10:41641",
+    OFFICE_B: "192.168.9.11:41641",
+}
 
 
 @pytest.fixture(scope="module")
 def world(module_lab: StartLab) -> Net:
     net = module_lab("two-uplinks", nat={"cell": "port-restricted-cone"}, set=PLACES, add=OFFICE)
-    for cable in (PHONE, OFFICE_A, OFFICE_B):
-        net.lab.link(cable, plugged=False)
+    unplug(net, PHONE, OFFICE_A, OFFICE_B)
     return net
 
 
@@ -194,8 +198,22 @@ def plugged(net: Net, *cables: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for cable in cables:
-            net.lab.link(cable, plugged=False)
+        unplug(net, *cables)
+
+
+def unplug(net: Net, *cables: str) -> None:
+    """And the nodes have noticed: Linux may tell of a carrier that is lost a second later."""
+    began = time.monotonic()
+    for cable in cables:
+        net.lab.link(cable, plugged=False)
+    for cable in cables:
+        while not is_forgotten(net, cable, began):
+            assert time.monotonic() < began + BACK
+
+
+def is_forgotten(net: Net, cable: str, since: float) -> bool:
+    told = net.events(cable.partition("@")[0], "endpoints")
+    return any(ENDPOINTS[cable] not in e["endpoints"] for e in told if e["at"] > since)
 
 
 @contextmanager
