@@ -187,10 +187,10 @@ class DiscoTalk:
         self, peer: MeshPeer, txid: bytes, seen_at: Endpoint | None, now: float
     ) -> list[Action | News]:
         answered = self.asks.receive_pong(txid, peer.key, now)
-        strangers = peer.paths.counters["pong to no ping"]
+        strangers = peer.paths.counters["disco_pong_unasked"]
         outputs: list[Action | News] = []
         outputs += self.perform(peer, peer.paths.receive_pong(txid, now), now)
-        if seen_at is not None and peer.paths.counters["pong to no ping"] == strangers:
+        if seen_at is not None and peer.paths.counters["disco_pong_unasked"] == strangers:
             outputs += self._surroundings.seen_at(seen_at, now)
         return [*outputs, answered] if answered else outputs
 

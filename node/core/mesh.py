@@ -87,7 +87,10 @@ class Mesh:
         device, relays, peer_relays = self.device, self.relays, self.peer_relays
         self._timed = (device, relays, self.surroundings, self.asks, peer_relays, self._activity)
         traffic, talk = self._courier.traffic, self._talk
-        self._counting = (device, relays, talk, self._introductions, peer_relays, traffic)
+        self._counting = (
+            device, relays, talk, self._introductions, peer_relays, traffic,
+            self.surroundings, self.roster,
+        )  # fmt: skip
         self._relay_news = RelayNews(relays, self._by_relay, self.roster, talk, self.surroundings)
 
     @property
@@ -369,7 +372,7 @@ class Mesh:
         self, peer: MeshPeer, packet: bytes, region: int, now: float
     ) -> list[Action]:
         sender = self.roster.sender_of(packet)
-        if sender not in (None, peer):
+        if sender not in (None, peer) or self._talk.box.is_ours(packet):
             self.counters["disco_refused"] += 1
             return []
         actions = self._talk.receive_relay(peer, packet, region, now) if sender else None

@@ -122,11 +122,11 @@ class Netcheck:
         try:
             txid, endpoint = stun.parse_response(datagram)
         except Malformed:
-            self.counters["malformed"] += 1
+            self.counters["stun_malformed"] += 1
             return []
         probe, sent_at = self._sent.get(txid, (None, 0.0))
         if probe is None or probe.server != source:
-            self.counters["answer to no question"] += 1
+            self.counters["stun_unasked"] += 1
             return []
         del self._sent[txid]
         self._answered(probe, endpoint, now - sent_at, now)

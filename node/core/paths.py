@@ -75,13 +75,19 @@ RELAY = Route(None, relay=True)
 
 
 class Paths:
-    def __init__(self, *, random: Callable[[int], bytes], mtu: int = 1280) -> None:
+    def __init__(
+        self,
+        *,
+        random: Callable[[int], bytes],
+        mtu: int = 1280,
+        counters: Counter[str] | None = None,
+    ) -> None:
         self.path: Path = Relayed()
         self.why = "no direct path found yet"
         self.rtt: float | None = None
         self.searching_since = -math.inf
         self.deadline: float | None = None
-        self.counters: Counter[str] = Counter()
+        self.counters = Counter[str]() if counters is None else counters
         self._random = random
         # As large as data: a path that small pings pass and data does not is no path.
         self._ping_size = mtu + DATA_OVERHEAD
@@ -125,7 +131,7 @@ class Paths:
 
     def receive_ping(self, txid: bytes, source: Way, now: float) -> list[Output]:
         if txid in self._seen:
-            self.counters["ping seen before"] += 1
+            self.counters["disco_ping_repeated"] += 1
             return []
         self._remember(txid)
         outputs: list[Output] = [SendPong(source, txid)]
@@ -142,12 +148,12 @@ class Paths:
         endpoint, sent_at = self._pings.get(txid, (None, -math.inf))
         candidate = self.candidates.get(endpoint)
         if candidate is None or via_relay or now > sent_at + PING_TIMEOUT:
-            self.counters["pong to no ping"] += 1
+            self.counters["disco_pong_unasked"] += 1
             return []
         del self._pings[txid]
         latency = now - sent_at
         if latency > PONG_LATE or self._overslept(now):
-            self.counters["pong too late"] += 1
+            self.counters["disco_pong_late"] += 1
             candidate.wanted = True  # somebody is there: a ping at once tells how far away
             return self._run(now)
         candidate.ponged(latency, now)

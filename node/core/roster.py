@@ -6,6 +6,7 @@ the peer itself inside the tunnel; the later word counts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -24,6 +25,7 @@ class Roster:
         self, own: NodePublic, box: DiscoBox, *, random: Callable[[int], bytes], mtu: int
     ) -> None:
         self.name = ""
+        self.counters: Counter[str] = Counter()  # of all peers' paths, those that left included
         self.addresses: tuple[str, ...] = ()  # our own, in the overlay
         self._own, self._box, self._random, self._mtu = own, box, random, mtu
         self._peers: dict[NodePublic, MeshPeer] = {}
@@ -115,7 +117,7 @@ class Roster:
         return True
 
     def _add(self, config: Peer) -> MeshPeer:
-        paths = Paths(random=self._random, mtu=self._mtu)
+        paths = Paths(random=self._random, mtu=self._mtu, counters=self.counters)
         peer = self._peers[config.node_key] = MeshPeer(config, paths, None)
         return peer
 

@@ -8,6 +8,7 @@ relay is chosen.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -58,6 +59,10 @@ class Surroundings:
     def deadline(self) -> float | None:
         times = (self._netcheck.deadline, self._check_at if self._check_at < math.inf else None)
         return min((each for each in times if each is not None), default=None)
+
+    @property
+    def counters(self) -> Counter[str]:
+        return self._netcheck.counters
 
     @property
     def report(self) -> Report | None:

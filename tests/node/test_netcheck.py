@@ -109,7 +109,7 @@ def test_an_answer_from_somebody_else_is_dropped_and_counted() -> None:
     assert netcheck.receive_stun(datagram, FRA_SERVER, 10.02) == []
     assert netcheck.receive_stun(stun.response(bytes(12), SEEN), NYC_SERVER, 10.02) == []
     assert netcheck.receive_stun(b"no stun at all", NYC_SERVER, 10.02) == []
-    assert netcheck.counters == {"answer to no question": 2, "malformed": 1}
+    assert netcheck.counters == {"stun_unasked": 2, "stun_malformed": 1}
     assert netcheck.endpoints(10.1) == []
 
 

@@ -114,7 +114,7 @@ def test_a_pong_for_no_ping_of_ours_changes_nothing() -> None:
     paths.data_sent(10.0)
     assert paths.receive_pong(b"guessed a id", 10.1) == []
     assert paths.path == Relayed()
-    assert paths.counters == {"pong to no ping": 1}
+    assert paths.counters == {"disco_pong_unasked": 1}
 
 
 def test_a_pong_that_comes_over_the_relay_proves_no_direct_path() -> None:
