@@ -10,7 +10,7 @@ from nacl.bindings import crypto_box_afternm, crypto_box_beforenm, crypto_box_op
 from nacl.exceptions import CryptoError
 
 from node.keys import DiscoPrivate, DiscoPublic
-from node.wire.disco import Message, pack_body, pack_packet, parse_body, parse_packet
+from node.wire.disco import MAGIC, Message, pack_body, pack_packet, parse_body, parse_packet
 from node.wire.malformed import Malformed
 
 
@@ -35,6 +35,10 @@ class DiscoBox:
             raise Malformed("disco: the box does not open") from None
         self._shared[sender] = shared  # kept only now, so that strangers cannot fill the memory
         return sender, parse_body(body)
+
+    def is_ours(self, packet: bytes) -> bool:
+        """What we said ourselves: it has been thrown back."""
+        return packet.startswith(self.public.raw, len(MAGIC))
 
     def forget(self, peer: DiscoPublic) -> None:
         self._shared.pop(peer, None)

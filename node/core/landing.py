@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from node.core.rows import Rows, transport_runs
@@ -11,7 +12,8 @@ LONGEST = 65536
 
 
 class Landing:
-    def __init__(self) -> None:
+    def __init__(self, counters: Counter[str] | None = None) -> None:
+        self.counters = Counter[str]() if counters is None else counters
         self._buffer = bytearray()  # made when the first one lands: most nodes end up direct
 
     def lay(self, datagrams: Sequence[bytes]) -> Iterator[tuple[int | None, Rows]]:
@@ -30,7 +32,8 @@ class Landing:
             begin = end
 
     def _land(self, run: Sequence[bytes]) -> Iterator[tuple[int | None, Rows]]:
-        if not run[0] or len(run[0]) > LONGEST:
+        if not run[0] or len(run[0]) > LONGEST:  # what a relay that keeps to its limit never brings
+            self.counters["relayed_wrong_size"] += len(run)
             return
         joined = b"".join(run)
         self._buffer[: len(joined)] = joined

@@ -50,7 +50,7 @@ class Traffic:
         self._loop, self._mesh, self._tun, self._udp, self._links = loop, mesh, tun, udp, links
         self._way, self._mtu = way, mtu
         self._perform, self._unreachable, self._look_soon = perform, unreachable, look_soon
-        self._landing = Landing()
+        self._landing = Landing(mesh.counters)
         self._until_much: int | None = MUCH  # None: nothing better is to come
         mesh.device.use(PlainSegments(mtu, tun.features), tun.features)
 
