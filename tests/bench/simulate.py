@@ -69,6 +69,9 @@ def table_of(found: Sequence[Result], hours: float) -> Table:
             f"{ticks:.2f}",
         )
     )
+    if hours == DAY:
+        table.at_most(60, "s", "24 simulated hours of two nodes, the longest", max(seconds))
+    table.at_most(0, "", "simulated lives that failed", len(failed))
     table.notes += [f"seed {each.seed}: {each.problem}" for each in found if each.problem]
     return table
 

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.node.simulation import Simulation
@@ -25,6 +29,21 @@ def test_a_day_of_ordinary_life_with_its_troubles() -> None:
     simulation.check()
 
 
+def test_a_seed_is_one_life_in_whatever_process_it_is_lived() -> None:
+    code = "from tests.node.test_simulation import life; print(life(7))"
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONHASHSEED": "1234"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lived = life(7)
+    assert life(7) == lived
+    assert elsewhere.stdout == f"{lived}\n"
+    assert life(8) != lived
+
+
 def test_two_idle_nodes_do_nothing() -> None:
     simulation = Simulation(1)
     assert simulation.reaches(simulation.a, simulation.b, within=5.0)
@@ -33,3 +52,14 @@ def test_two_idle_nodes_do_nothing() -> None:
     simulation.net.run(3600.0)
     assert simulation.a.ticks - ticks < 10
     assert simulation.a.sent == sent
+
+
+def life(seed: int) -> str:
+    """Half a minute of it: what was sent, what came of it, and when it ended."""
+    simulation = Simulation(seed)
+    simulation.run(MINUTES)
+    told = [
+        (machine.ticks, machine.sent, sorted(machine.mesh.all_counters.items()))
+        for machine in simulation.net.machines.values()
+    ]
+    return f"{simulation.net.now} {simulation.sent} {told}"
