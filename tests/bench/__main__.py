@@ -18,12 +18,18 @@ from tests.bench.picture import svg
 from tests.bench.report import html
 
 NAMES = ("bringup", "links", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate", "page")
+LONG = ("fuzz",)  # a minute a round, and compared with nothing: only if asked for
 PARTS = {"bringup": ("bringup", "shell")}  # of one benchmark, where it has more than one table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--only", choices=NAMES, action="append")
+    parser.add_argument(
+        "--only",
+        choices=(*NAMES, *LONG),
+        action="append",
+        help="one of them; fuzz, which takes a minute a round, runs only if named here",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON document a benchmark")
     parser.add_argument("--out", type=Path, help="a folder for bench.html, .md, .json and .svg")

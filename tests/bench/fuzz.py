@@ -14,6 +14,7 @@ import importlib.util
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from tests.bench.figures import Table
 from tests.node.vectors import VECTORS
 
 MAX_SIZE = 4096  # bytes of one input
+MINUTE = 60.0  # seconds a round, when it is one of the benchmarks
+NO_GUIDE = "For inputs guided by coverage: `pip install 'punchlab[fuzz]'` (atheris), and again."
 IN_CHILD = "--child"
 NAMES = (
     "derp_frames", "derp_logins", "disco_bodies", "datagrams", "inner_packets", "texts", "http",
@@ -124,7 +127,8 @@ def child(name: str, argv: Sequence[str]) -> None:
 
 
 def run(names: Sequence[str], seconds: float, jobs: int, folder: Path) -> list[Outcome]:
-    has_guide = importlib.util.find_spec("atheris") is not None
+    has_guide = is_guided()
+    jobs = jobs if has_guide else 1  # blind runs are threads, which share one core
     each = max(1.0, seconds * jobs / len(names))
 
     def one(name: str) -> Outcome:
@@ -134,18 +138,40 @@ def run(names: Sequence[str], seconds: float, jobs: int, folder: Path) -> list[O
             (corpus / f"seed-{number}").write_bytes(seed[:MAX_SIZE])
         return (guided if has_guide else blind)(name, each, corpus)
 
-    with ThreadPoolExecutor(jobs if has_guide else 1) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(one, names))
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
-    guide = "atheris" if importlib.util.find_spec("atheris") else "nothing: blind"
+    guide = "atheris" if is_guided() else "nothing: blind"
     found = Table("Fuzzing", ["target", "inputs", "corpus", "found"])
     for each in outcomes:
         error = "nothing" if each.error is None else "SOMETHING"
         found.add([each.target, f"{each.inputs:,}", str(each.corpus), error])
     found.add(["all", f"{sum(each.inputs for each in outcomes):,}", "", f"guided by {guide}"])
+    if not is_guided():
+        found.notes.append(NO_GUIDE)
+    found.notes += [f"{each.target}: {each.error}" for each in outcomes if each.error is not None]
+    found.at_most(0, "", "fuzzing: targets that raised", len(found.notes) - (not is_guided()))
     return found
+
+
+def is_guided() -> bool:
+    return importlib.util.find_spec("atheris") is not None
+
+
+def measure(rounds: int) -> Table:
+    """As one of the benchmarks: a minute a round, shared out among the targets."""
+    return table(in_passing(NAMES, MINUTE * rounds, os.cpu_count() or 1))
+
+
+def in_passing(names: Sequence[str], seconds: float, jobs: int) -> list[Outcome]:
+    """With a folder of its own, which stays only if there is an input in it that found something."""
+    folder = Path(tempfile.mkdtemp(prefix="punchlab-fuzz-"))
+    outcomes = run(names, seconds, jobs, folder)
+    if not any(each.error for each in outcomes):
+        shutil.rmtree(folder)
+    return outcomes
 
 
 def main(argv: Sequence[str]) -> int:
@@ -158,12 +184,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--corpus", type=Path)
     args = parser.parse_args(argv)
-    folder = args.corpus or Path(tempfile.mkdtemp(prefix="punchlab-fuzz-"))
-    outcomes = run(args.only or NAMES, args.seconds, args.jobs, folder)
+    names = args.only or NAMES
+    if args.corpus:
+        outcomes = run(names, args.seconds, args.jobs, args.corpus)
+    else:
+        outcomes = in_passing(names, args.seconds, args.jobs)
     print(table(outcomes).markdown())
-    for each in outcomes:
-        if each.error is not None:
-            print(f"\n{each.target}:\n{each.error}")
     return int(any(each.error for each in outcomes))
 
 
