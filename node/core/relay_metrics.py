@@ -1,8 +1,9 @@
 """A relay's numbers, under the names that people's dashboards for DERP know.
 
-Two of those names are missing, as there is nothing here that they would count: how often a client's
-writer went round for one mesh update (an update is one write), and how long packets wait on average
-(most do not wait; the drops tell of those that waited too long).
+Three of those names are missing, as there is nothing here that they would count: how often a client's
+writer went round for one mesh update (an update is one write), how many frames it gathered before a
+flush (there is no buffered writer: frames leave in the write that brought them, if they can), and how
+long packets wait on average (most do not wait; the drops tell of those that waited too long).
 """
 
 from __future__ import annotations
