@@ -59,7 +59,7 @@ def _found(packets: Iterable[Packet], wanted: Sequence[bytes]) -> dict[str, int]
     for packet in packets:
         by_interface[packet.interface.name].append(packet.data)
     found = {}
-    for name, frames in by_interface.items():
+    for name, frames in sorted(by_interface.items()):
         together = b"\n".join(frames)  # one search for each word, not for each packet
         there = [word for word in wanted if word in together]
         if count := sum(any(word in frame for word in there) for frame in frames):
