@@ -60,7 +60,7 @@ def ping(
         "name": "the lab's name",
         "source": "the node whose path it is",
         "target": "where the path leads",
-        "path": "direct, relay or peer-relay",
+        "path": "direct, relay, peer-relay or none",
         "within": "seconds to wait at the most",
         "json": "one JSON document",
     },

@@ -107,7 +107,10 @@ def _namespaces() -> Capability:
     root = os.geteuid() == 0
     name = "namespaces" if root else "user namespaces"
     ok, said = _inside("")
-    hint = "run it in a container with --privileged, or on the machine itself"
+    hint = (
+        "in a container: --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt apparmor=unconfined; "
+        "or run it on the machine itself"
+    )
     if not root:
         hint = (
             "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), "

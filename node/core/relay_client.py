@@ -13,10 +13,10 @@ A third way is the slow one in WebSocket messages.
 The relay says something every 60 to 65 s, so 120 s of silence is a dead connection.
 
 Its owner may ask sooner, by a ping, when it sends and hears nothing. TCP sends a lost segment again
-after 0.2 s and a round trip, so an answer that takes 0.5 s or four of this connection's round trips is
-odd (`RelayQuiet`): odd enough to open a second connection beside this one, and to keep whichever answers
-first. It is not odd enough to give this one up, for two losses in a row take TCP 0.6 s, three 1.4 s, and
-what is under way would be lost. After 5 s, the fourth try in vain, it is given up.
+after 0.2 s and a round trip, so an answer that takes 0.5 s, or four of this connection's round trips if
+these are longer, is odd (`RelayQuiet`): odd enough to open a second connection beside this one, and to
+keep whichever answers first. It is not odd enough to give this one up, for two losses in a row take TCP
+0.6 s, three 1.4 s, and what is under way would be lost. After 5 s, the fourth try in vain, it is given up.
 """
 
 from __future__ import annotations
