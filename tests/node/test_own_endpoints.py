@@ -1,0 +1,30 @@
+"""Which of our addresses are told to peers, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.core.own_endpoints import choose_local
+
+CARRIER = "100.64.9.9"  # the tunnel's own range
+OVERLAY6 = "fd7a:115c:a1e0::9"
+LINK4, LINK6, ULA = "169.254.1.1", "fe80::1", "fd00::1"
+GLOBAL = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "chosen"),
+    [
+        (["192.168.1.10", "10.0.0.1"], ["192.168.1.10", "10.0.0.1"]),
+        (["127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "192.168.1.10"], ["192.168.1.10"]),
+        ([CARRIER, OVERLAY6, "192.168.1.10"], ["192.168.1.10"]),  # would lead through the tunnel
+        ([LINK6], []),
+        ([LINK4, ULA, "192.168.1.10"], ["192.168.1.10"]),
+        ([LINK4, ULA, LINK6], [LINK4, ULA]),  # nothing better
+        ([ULA, GLOBAL[0]], [GLOBAL[0]]),
+        (GLOBAL, [GLOBAL[0], GLOBAL[1], GLOBAL[3]]),  # two of a subnet
+        ([], []),
+    ],
+)
+def test_which_interface_addresses_are_offered(addresses: list[str], chosen: list[str]) -> None:
+    assert choose_local(addresses) == chosen
