@@ -161,6 +161,16 @@ def test_a_person_sees_the_peer_relay_in_ping_and_status() -> None:
     assert state.rtt_ms is not None
 
 
+def test_traffic_through_a_peer_relay_is_counted_as_such() -> None:
+    net = Street()
+    net.talk(5.0)
+    sent, received = net.a.mesh.all_counters, net.b.mesh.all_counters
+    for unit in ("packets", "bytes"):
+        count = sent[f"outbound_{unit}_peer_relay_ipv4"]
+        assert count == received[f"inbound_{unit}_peer_relay_ipv4"] > 0
+    assert sent["outbound_packets_direct_ipv4"] == 0
+
+
 def test_strangers_get_nothing_out_of_a_peer_relay() -> None:
     net = Street()
     net.talk(5.0)
