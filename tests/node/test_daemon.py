@@ -174,6 +174,11 @@ def pong(kind: str, via: str, rtt_ms: float) -> dict[str, Any]:
     return {"peer": "node-b", "address": address, "kind": kind, "via": via, "rtt_ms": rtt_ms}
 
 
+def state(name: str, kind: str, via: str, **changes: Any) -> dict[str, Any]:
+    peer = {"name": name, "addresses": ["100.64.2.20"], "kind": kind, "via": via}
+    return {**peer, "active": True, "tx_bytes": 0, "rx_bytes": 0, **changes}
+
+
 @pytest.fixture
 def control(tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
@@ -215,6 +220,59 @@ def test_a_ping_to_nobody_known_is_bad_input(
     Fake(control, [{"error": "no peer 'x'; the peers are: node-b"}])
     assert main(["ping", "--control", str(control), "x"]) == 2
     assert one_line(capsys) == "ping: no peer 'x'; the peers are: node-b"
+
+
+def test_status_is_a_table_of_us_and_our_peers(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peers = [
+        state("node-b", "none", "", active=False),
+        state("node-c", "relay", "nyc", active=False),
+        state("node-d", "relay", "nyc", tx_bytes=92),
+        state("node-e", "direct", "203.0.113.20:41641", tx_bytes=1240, rx_bytes=968),
+        state("node-f", "peer-relay", "192.0.2.30:41641:vni:7"),
+    ]
+    me = {"name": "a", "addresses": ["100.64.1.10"], "home": "nyc", "data_path": "plain"}
+    Fake(control, [{**me, "peers": peers}])
+    assert main(["status", "--control", str(control)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        '100.64.1.10  a       home "nyc", data path plain',
+        "100.64.2.20  node-b  -",
+        '100.64.2.20  node-c  idle; relay "nyc"',
+        '100.64.2.20  node-d  active; relay "nyc", tx 92 rx 0',
+        "100.64.2.20  node-e  active; direct 203.0.113.20:41641, tx 1240 rx 968",
+        "100.64.2.20  node-f  active; peer-relay 192.0.2.30:41641:vni:7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "varies", "lines"),
+    [
+        (None, None, ["MappingVariesByDestIP: unknown", "PortMapping: none"]),
+        (
+            {"protocol": "pcp", "external": "203.0.113.10:41641", "why": None},
+            True,
+            ["MappingVariesByDestIP: yes", "PortMapping: 203.0.113.10:41641 by pcp"],
+        ),
+        (
+            {"protocol": "upnp", "external": None, "why": "not authorized"},
+            False,
+            ["MappingVariesByDestIP: no", "PortMapping: refused by upnp: not authorized"],
+        ),
+    ],
+)
+def test_netcheck_tells_of_the_nat_and_of_its_port_mapping(
+    control: Path, capsys: pytest.CaptureFixture[str],
+    mapping: dict[str, Any] | None, varies: bool | None, lines: list[str],
+) -> None:  # fmt: skip
+    seen = {"udp": True, "ipv4": "203.0.113.10:1024", "ipv6": None, "mapping_varies": varies}
+    near = {"latency_ms": {"fra": 80.0, "nyc": 20.25}, "preferred": "nyc"}
+    Fake(control, [seen | near | {"port_mapping": mapping}])
+    assert main(["netcheck", "--control", str(control)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "UDP: yes", "IPv4: 203.0.113.10:1024", "IPv6: no", *lines,
+        "Nearest DERP: nyc", "  nyc: 20.2 ms", "  fra: 80.0 ms",
+    ]  # fmt: skip
 
 
 def test_without_a_node_every_question_ends_with_status_3(
