@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from node.core.relay_events import Event, RelayDown, RelayPong, RelayUp
 from node.io.loop import READ, Loop
 from node.io.relay_links import OVERTAKEN, RelayLinks
-from node.netmap import DerpRegion
+from node.netmap import DerpNode, DerpRegion
 from tests.node.running_relay import PATIENCE, RunningRelay, new_key
 
 REGION = 1
@@ -69,6 +70,30 @@ def test_a_second_one_is_called_off_with_the_first(town: Town) -> None:
     town.run_for(0.1)
 
     assert town.heard == [up(town)]
+
+
+def test_each_attempt_goes_to_the_next_server_of_the_region_and_none_to_one_for_stun() -> None:
+    loop, heard = Loop(), list[str]()
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    one, two, three = (
+        DerpNode(f"1{each}", REGION, f"{each}.derp.test", "127.0.0.1", derp_port=port)
+        for each in "abc"
+    )
+
+    def hear(_region: int, server: str, event: Event) -> None:
+        assert isinstance(event, RelayDown)
+        heard.append(server)
+        loop.stop()
+
+    links = RelayLinks(loop, new_key(), None, hear)
+    nodes = (one, replace(two, stun_only=True), three)
+    links.regions = {REGION: DerpRegion(REGION, "nyc", "nyc", nodes)}
+    for _ in range(3):
+        links.connect(REGION)
+        loop.run()
+    loop.close()
+    assert heard == ["a.derp.test", "c.derp.test", "a.derp.test"]
 
 
 # --- what the tests are made of ---
