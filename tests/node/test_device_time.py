@@ -1,13 +1,15 @@
 """What a device does as time goes by: retries, keepalives, new keys, and in the end none."""
 
+import gc
 import random
 from collections.abc import Callable
 from itertools import pairwise
+from types import FunctionType, ModuleType
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.core.device import PeerConfig
+from node.core.device import Device, PeerConfig
 from node.core.limits import JITTER, REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES, Limits
 from node.core.session import Session
 from tests.node.tunnel import ONE_WAY, End, Tunnel
@@ -232,6 +234,18 @@ def test_after_540_seconds_no_key_is_left() -> None:
         assert end.device.indices_in_use == 0
 
 
+def test_after_540_seconds_no_key_material_hangs_on_a_device() -> None:
+    tunnel = connected()
+    held = [session_of(tunnel, end) for end in (tunnel.a, tunnel.b)]
+    keys = {bytes(key) for session in held for key in (session.send_key, session.receive_key)}
+    del held
+    for end in (tunnel.a, tunnel.b):
+        assert keys <= hanging_on(end.device)  # the control
+    tunnel.run(541)
+    for end in (tunnel.a, tunnel.b):
+        assert not keys & hanging_on(end.device)
+
+
 def test_shorter_limits_rekey_sooner() -> None:
     tunnel = Tunnel(limits=Limits(rekey_after_time=3.0, rekey_timeout=1.0))
     sent = stream(tunnel, seconds=10)
@@ -315,3 +329,18 @@ def connected() -> Tunnel:
     tunnel.run()
     assert tunnel.b.delivered == [b"first"]
     return tunnel
+
+
+def hanging_on(device: Device) -> set[bytes]:
+    """Every 32 bytes that can be reached from it."""
+    seen: dict[int, object] = {}
+    todo: list[object] = [device]
+    while todo:
+        each = todo.pop()
+        if id(each) in seen or isinstance(each, type | ModuleType | FunctionType):
+            continue
+        seen[id(each)] = each
+        todo += gc.get_referents(each)
+    return {
+        bytes(it) for it in seen.values() if isinstance(it, bytes | bytearray) and len(it) == 32
+    }
