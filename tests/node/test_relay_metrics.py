@@ -14,7 +14,20 @@ from node.io.loop import Loop
 from node.io.relay_numbers import RelayNumbers
 from node.wire import derp, derp_framing, stun
 from node.wire.derp_login import ClientDetails
-from tests.node.relay_rig import DISCO, MESH_KEY, SERVER, A, B, C, Rig, fixed_random, key, send
+from tests.node.relay_rig import (
+    DISCO,
+    FAST,
+    MESH_KEY,
+    SERVER,
+    A,
+    B,
+    C,
+    Rig,
+    client_info,
+    fixed_random,
+    key,
+    send,
+)
 from tests.node.running_relay import RunningRelay
 
 GAUGES = """
@@ -151,6 +164,27 @@ def test_frames_and_pings_are_counted(rig: Rig) -> None:
     assert [values(rig)[f"derp_{name}"] for name in names] == [1, 1, 1, 2, 2]
 
 
+def test_gauges_follow_who_is_there(rig: Rig) -> None:
+    home, _ = rig.login(A), rig.login(A)
+    rig.feed(home, derp.NotePreferred(True).pack())
+    elsewhere = rig.connect()
+    rig.feed(elsewhere, NOT_IDEAL + client_info(B))
+    other = rig.mesh_login(C)
+    rig.feed(other, derp.WatchConns().pack())
+    rig.server.mesh.peer_present("fra", key(0x61).public)
+    assert gauges(rig) == {
+        "current_connections": 4, "current_home_connections": 1, "current_notideal_connections": 1,
+        "watchers": 1, "clients_total": 4, "clients_local": 3, "clients_remote": 1,
+        "current_dup_client_keys": 1, "current_dup_client_conns": 2,
+    }  # fmt: skip
+
+    for link in (home, elsewhere, other):
+        rig.hang_up(link)
+    rig.handle(rig.server.mesh.lost("fra"))
+    left = {name: value for name, value in gauges(rig).items() if value}
+    assert left == {"current_connections": 1, "clients_total": 1, "clients_local": 1}
+
+
 # --- the format ---
 
 
@@ -176,3 +210,12 @@ def test_the_buckets_of_a_histogram_are_cumulative() -> None:
 def values(rig: Rig) -> dict[str, float]:
     lines = [line for line in rig.server.metrics().splitlines() if not line.startswith("#")]
     return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+NOT_IDEAL = FAST.replace(b"\r\n\r\n", b"\r\nIdeal-Node: 900a\r\n\r\n")
+GAUGE = "derp_gauge_"
+
+
+def gauges(rig: Rig) -> dict[str, float]:
+    found = values(rig).items()
+    return {name.removeprefix(GAUGE): n for name, n in found if name.startswith(GAUGE)}

@@ -411,6 +411,18 @@ def test_a_watcher_hears_who_is_here_who_comes_and_who_goes() -> None:
     assert rig.frames(mesh) == [PeerPresent(B.public, b.source, 1), PeerGone(B.public, 0)]
 
 
+def test_a_watcher_hears_of_every_connection_of_a_key_and_of_the_last_one_s_end() -> None:
+    rig = mesh_rig()
+    mesh, first = rig.mesh_login(C), rig.login(A)
+    rig.feed(mesh, derp.WatchConns().pack())
+    rig.frames(mesh)
+    second = rig.login(A)
+    rig.hang_up(first)
+    assert rig.frames(mesh) == [PeerPresent(A.public, second.source, 1)]
+    rig.hang_up(second)
+    assert rig.frames(mesh) == [PeerGone(A.public, 0)]
+
+
 def test_a_packet_for_a_client_of_another_relay_is_forwarded_there() -> None:
     rig = mesh_rig()
     a = rig.login(A)
