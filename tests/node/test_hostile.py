@@ -140,6 +140,12 @@ def test_disco_that_cannot_come_by_udp(scene: Scene, message: Message) -> None:
     assert counted == {"disco_refused": 1}
 
 
+def test_a_ping_that_came_through_the_tunnel(scene: Scene) -> None:
+    packet = sealed(scene.b, scene.a, Ping(TXID, scene.b.key))
+    inside, receive = Endpoint(scene.b.overlay, 41641), scene.a.mesh.receive_udp
+    assert scene.happens(scene.a, receive, [packet], inside) == {"disco_refused": 1}
+
+
 def test_a_known_disco_key_on_a_box_that_does_not_open(scene: Scene) -> None:
     packet = bytearray(sealed(scene.b, scene.a, Ping(TXID)))
     packet[-1] ^= 1
