@@ -11,6 +11,11 @@ from lab.model.link import Shape
 from lab.model.topology import loads
 from tests.lab.conftest import Up
 
+HOME = """
+router.home.nat = "icmp-blackhole"
+host.inside.on = "home"
+host.outside = {}
+"""
 TWO = 'title = "two"\n[host.here]\nipv6 = true\n[host.there]\nipv6 = true\n'
 
 
@@ -39,6 +44,20 @@ def test_nobody_learns_how_large_a_packet_may_be(up: Up) -> None:
 
     lab.link("here", icmp="pass")
     assert largest_known(lab) == "1300"
+
+
+def test_it_comes_back_through_a_nat_to_the_host_inside_unless_the_nat_is_the_black_hole(
+    up: Up,
+) -> None:
+    lab = up(loads(HOME, "home.toml"))
+    lab.link("outside", mtu=1300)
+    assert told_of_the_size(lab) == ("silence", 1500)
+
+    for nat in ("port-restricted-cone", "full-cone", "symmetric"):
+        lab.nat("home", nat)
+        assert told_of_the_size(lab) == ("EMSGSIZE", 1300)
+    lab.nat("home", "icmp-blackhole")
+    assert told_of_the_size(lab) == ("silence", 1500)
 
 
 def test_it_is_a_word_of_a_topology_too() -> None:
@@ -83,3 +102,23 @@ def largest_known(lab: Lab) -> str:
     lab.run("here", ["ping", "-n", "-c2", "-i0.1", "-W1", "-M", "do", "-s1400", there])
     words = lab.run("here", ["ip", "route", "get", there]).stdout.split()
     return words[words.index("mtu") + 1] if "mtu" in words else "1500"
+
+
+def told_of_the_size(lab: Lab) -> tuple[str, int]:
+    """What an inside socket hears after a large datagram, and the path MTU that it then knows."""
+    script = (
+        "import errno, socket\n"
+        "IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_MTU = 10, 2, 14\n"
+        "with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:\n"
+        "    s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)\n"
+        "    s.connect(('outside', 9))\n"
+        "    s.settimeout(0.5)\n"
+        "    s.send(bytes(1400))\n"
+        "    try: s.recv(1)\n"
+        "    except TimeoutError: print('silence')\n"
+        "    except OSError as told: print(errno.errorcode[told.errno])\n"
+        "    print(s.getsockopt(socket.IPPROTO_IP, IP_MTU))\n"
+    )
+    assert lab.run("inside", ["ip", "route", "flush", "cache"]).returncode == 0  # what it learnt
+    heard, mtu = lab.run("inside", ["python3", "-c", script]).stdout.split()
+    return heard, int(mtu)
