@@ -33,7 +33,8 @@ def _check_routed(nat: Nat) -> None:
             problem = f"nothing to say about where mapping is {nat.mapping!r}: no port is mapped"
             raise NatError(f"nat.{word}", problem, "leave it out")
     if nat.mapping == "none" and nat.hairpin:
-        raise NatError("nat.hairpin", "a router that does not map has no endpoint to turn round at")
+        problem = "a router that does not map has no endpoint to turn round at"
+        raise NatError("nat.hairpin", problem, "nearest: hairpin = false")
 
 
 def _check_translating(nat: Nat) -> None:

@@ -65,7 +65,8 @@ def check_addresses(family: Family) -> None:
         count, given = inside(family, each.name), family.given(each)
         if given and len(given) < count:
             problem = f"a one-to-one NAT needs an address for each machine inside: {count}"
-            raise TopologyError(topology.file, f"router.{each.name}.addresses", problem)
+            key, hint = f"router.{each.name}.addresses", f"give it {count}, or leave them out"
+            raise TopologyError(topology.file, key, problem, hint)
 
 
 def _check_in_lan(

@@ -38,7 +38,8 @@ def render(nat: Nat, site: Site) -> tuple[Ruleset, ...]:
     if reason is None:
         return (Ruleset("iptables", _text("iptables.j2", nat, site), _why_iptables(nat)),)
     if nat.collisions == "kernel":
-        raise NatError("nat.collisions", f"plain MASQUERADE cannot do this: {reason}")
+        problem = f"plain MASQUERADE cannot do this: {reason}"
+        raise NatError("nat.collisions", problem, 'nearest: collisions = "honest"')
     template = "routed.j2" if nat.mapping in ROUTED else "nftables.j2"
     return (Ruleset("nftables", _text(template, nat, site), f"nftables, because {reason}"),)
 

@@ -218,7 +218,8 @@ def test_a_one_to_one_nat_has_an_address_for_each_machine_inside() -> None:
     with pytest.raises(TopologyError) as caught:
         loads(f"router.cloud = {{ nat = {words}, addresses = '44.0.0.1' }}\n{hosts}", "x.toml")
     problem = "a one-to-one NAT needs an address for each machine inside: 2"
-    assert str(caught.value) == f"x.toml: router.cloud.addresses: {problem}"
+    hint = "give it 2, or leave them out"
+    assert str(caught.value) == f"x.toml: router.cloud.addresses: {problem}; {hint}"
 
 
 def test_a_node_s_home_is_the_first_relay_unless_it_says_otherwise() -> None:

@@ -99,7 +99,7 @@ def test_what_means_nothing_is_refused_in_one_line(value: object, line: str) -> 
         ({"filtering": "none"}, "nat.filtering", 'nearest: "endpoint-independent"'),
         ({"mapping": "none", "ports": "random"}, "nat.ports", "leave it out"),
         ({"mapping": "one-to-one", "lifetime": 9}, "nat.lifetime", "leave it out"),
-        ({"mapping": "none", "hairpin": True}, "nat.hairpin", ""),
+        ({"mapping": "none", "hairpin": True}, "nat.hairpin", "nearest: hairpin = false"),
         (
             {"preset": "home-linux", "hairpin": True},
             "nat.collisions",

@@ -37,7 +37,8 @@ def test_with_too_few_addresses_it_is_refused_by_file_and_key() -> None:
     with pytest.raises(TopologyError) as caught:
         loads(text, "x.toml")
     problem = "a one-to-one NAT needs an address for each machine inside: 3"
-    assert str(caught.value) == f"x.toml: router.top.addresses: {problem}"
+    hint = "give it 3, or leave them out"
+    assert str(caught.value) == f"x.toml: router.top.addresses: {problem}; {hint}"
 
 
 def test_two_hosts_behind_it_are_a_crowd_for_the_nat_above() -> None:

@@ -90,7 +90,9 @@ def test_plain_masquerade_cannot_be_arbitrary() -> None:
 
     with pytest.raises(NatError) as caught:
         render(nat, TWO)
-    assert caught.value.key == "nat.collisions"
+    assert (caught.value.key, caught.value.hint) == (
+        *("nat.collisions", 'nearest: collisions = "honest"'),
+    )
 
 
 def test_the_same_words_give_the_same_text() -> None:
