@@ -146,6 +146,19 @@ def test_nftables_rules_that_do_not_load_are_named_too(state: Path) -> None:
         Lab.up(two_hosts(rules=(Ruleset("nftables", text, "a test"),)))
 
 
+def test_rules_that_only_the_kernel_refuses_are_named_with_its_words(state: Path) -> None:
+    hook = "type filter hook output priority 0"
+    text = f"table ip t {{\n  chain c {{\n    {hook}\n    masquerade\n  }}\n}}\n"
+
+    with pytest.raises(BuildFailed) as failure:
+        Lab.up(two_hosts(rules=(Ruleset("nftables", text, "a test"),)))
+
+    told = str(failure.value)
+    assert told.startswith("middle: its nftables rules do not load, line 4 (masquerade): ")
+    assert "Operation not supported" in told
+    assert list(state.iterdir()) == []
+
+
 def test_a_folder_that_somebody_else_is_just_filling_is_left_alone(state: Path) -> None:
     with _starting() as starter:
         assert starter.stdout is not None
@@ -186,15 +199,18 @@ def test_a_full_disk_is_one_clear_error(state: Path, pages: int) -> None:
         ("/usr/lib/*/libnftables.so.1", "nftables is not installed"),
         ("/usr/sbin/xtables-*-multi", "iptables is not installed"),
         ("/usr/sbin/miniupnpd", "middle runs miniupnpd, which needs miniupnpd"),
+        ("/usr/sbin/tayga", "middle runs tayga, which needs tayga"),
+        ("/usr/bin/turnserver", "middle runs coturn, which needs turnserver"),
     ],
 )
 def test_a_missing_tool_is_one_clear_error_and_no_lab(state: Path, files: str, told: str) -> None:
     script = (
         "from tests.lab.test_keeper import *\n"
         "from tests.lab.plans import *\n"
-        "maps = DaemonPlan('middle', 'miniupnpd', {'protocols': ['pcp'], 'lan': '10.0.0.0/8'})\n"
+        "kinds = {'miniupnpd': {'protocols': ['pcp'], 'lan': '10.0.0.0/8'}, 'tayga': {}, 'coturn': {}}\n"
+        "runs = (DaemonPlan('middle', *kind) for kind in kinds.items())\n"
         "rules = (NAT, Ruleset('nftables', 'table ip t {\\n}\\n', 'a test'))\n"
-        "try: Lab.up(two_hosts(maps, rules=rules)).down()\n"
+        "try: Lab.up(two_hosts(*runs, rules=rules)).down()\n"
         "except LabError as error: print(error)\n"
     )
     hide = f'for each in {files}; do mount --bind /dev/null $each; done; exec "$@"'
