@@ -87,6 +87,7 @@ def mininet(hosts: int) -> list[Run]:
 ROWS = (
     ("routed: up, ms", "routed", ".0f"),
     ("NAT rules in N/5 routers: up, ms", "up", ".0f"),
+    ("the same as its caller waits for it, ms", "whole", ".0f"),
     ("a namespace, ms", "each", ".2f"),
     ("down returns after, ms", "down", ".0f"),
     ("all is gone after, ms", "gone", ".0f"),
@@ -114,6 +115,7 @@ def measure(rounds: int) -> Table:
     table.at_most(50, "ms", "100 hosts: down returns", hundred["down"])
     table.at_most(200, "ms", "100 hosts: all is gone", hundred["gone"])
     table.at_most(3000, "ms", "bring-up of 1000 hosts", thousand["up"])
+    table.at_most(3000, "ms", "bring-up of 1000 hosts, for its caller", thousand["whole"])
     table.at_most(500, "MB", "memory of 1000 hosts", thousand["memory"])
     table.notes.append(BRIDGES)
     return table
