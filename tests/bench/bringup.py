@@ -91,7 +91,7 @@ ROWS = (
     ("a namespace, ms", "each", ".2f"),
     ("down returns after, ms", "down", ".0f"),
     ("all is gone after, ms", "gone", ".0f"),
-    ("memory, MB", "memory", ".0f"),
+    ("memory, MB (the most)", "memory", ".0f"),
     ("share of Python's start in the whole", "python", ".0%"),
     ("mininet without NAT: up, ms", "mininet_up", ".0f"),
     ("mininet without NAT: down, ms", "mininet_down", ".0f"),
@@ -131,6 +131,9 @@ def medians(hosts: int, rounds: int) -> Run:
             runs[-1]["routed"] = ours(routed)["up"]
             peers += mininet(hosts)
     found = middle(runs)
+    found["memory"] = max(
+        run["memory"] for run in runs
+    )  # what the kernel keeps, the next one finds there
     found["namespaces"] = len(natted.machines)
     found["each"] = found["up"] / len(natted.machines)
     found["python"] = 1 - found["up"] / found["whole"]
