@@ -4,7 +4,9 @@
     UDP   UDP_SEGMENT: one send of many datagrams of equal size; UDP_GRO: one receive of many
 
 Each is asked for and done without where it is refused. A device may refuse UDP_SEGMENT only when it is used
-(EIO: it cannot do checksums): it is then switched off for good and the datagrams go singly.
+(EIO: it cannot do checksums): it is then switched off for good and the datagrams go singly. So do those of a
+size that it refuses (EINVAL; in newer kernels EMSGSIZE where they are larger than the path's MTU): only
+what is sent alone is cut into fragments.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ READ = VIRTIO_SIZE + 65536
 ORDINARY = 64  # packets gathered before they are worked on
 RECEIVE = (GATHERED + 1) * LONGEST  # batches, and room for one more or for columns behind the last
 
-_UNABLE = {errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
+_THIS_SIZE = {errno.EINVAL, errno.EMSGSIZE}
+_UNABLE = {errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT, *_THIS_SIZE}
 
 
 def ask_tun(fd: int, name: str) -> TunFeatures:
@@ -255,6 +258,6 @@ class BatchSocket:
             except OSError as error:
                 if error.errno not in _UNABLE:
                     raise
-                self.segments = error.errno == errno.EINVAL  # that one may be this size alone
+                self.segments = error.errno in _THIS_SIZE
         for datagram in rows.datagrams():
             self._socket.sendto(datagram, to)
