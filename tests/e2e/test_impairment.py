@@ -14,6 +14,7 @@ from lab.pytest_plugin import Echoes, Net, Node, StartLab
 from tests.e2e.asked import counter
 from tests.e2e.download import downloading
 from tests.e2e.pairs import BACK, direct_pair, moved, reaches
+from tests.e2e.test_path_mtu import FULL
 
 pytestmark = pytest.mark.xdist_group("impairment")  # one lab for all of these
 
@@ -147,13 +148,17 @@ def test_an_mtu_that_shrinks_and_grows_again_loses_no_full_packet_for_long(
     pair: tuple[Net, Node, Node],
 ) -> None:
     net, a, b = pair
-    full = "x" * 1200
+    full = "x" * FULL
 
     stream = a.stream(b, count=150, interval=0.02, payload=full)
+    a.stream(b, count=10, interval=0.02, payload=full).finish()
+    fitted = too_large(net, "home-a")
     with bent(net, "home-a", mtu=1300):
         a.stream(b, count=50, interval=0.02, payload=full).finish()
     echoes = stream.finish()
 
+    assert fitted == 0
+    assert too_large(net, "home-a") > 50  # each of the others, at least
     assert echoes.lost <= 5  # while the link's new MTU is learned
     assert a.path(b) == "direct"
 
@@ -202,12 +207,22 @@ def damaged(net: Net, router: str) -> Iterator[None]:
 
 def retransmitted(net: Net, host: str) -> int:
     """TCP segments sent again, of all connections of the host's kernel (RFC 4022)."""
+    return counted(net, host, "Tcp", "RetransSegs")
+
+
+def too_large(net: Net, router: str) -> int:
+    """Packets that it sent on in fragments, and those whose sender it told to make them (RFC 4293)."""
+    return counted(net, router, "Ip", "FragOKs") + counted(net, router, "Ip", "FragFails")
+
+
+def counted(net: Net, host: str, protocol: str, name: str) -> int:
+    """Of the host's kernel, since it is up."""
     names, values = (
         line.split()
         for line in net.run(host, "cat", "/proc/net/snmp").stdout.splitlines()
-        if line.startswith("Tcp:")
+        if line.startswith(f"{protocol}:")
     )
-    return int(values[names.index("RetransSegs")])
+    return int(values[names.index(name)])
 
 
 def trips(echoes: Echoes, since: float = 0.0, until: float = float("inf")) -> list[float]:
