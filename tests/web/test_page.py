@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.web.conftest import PATIENCE, OpenPage
 from tests.web.running import Demo
@@ -24,6 +24,8 @@ def test_it_saw_the_path_go_from_relay_to_direct(open_page: OpenPage) -> None:
     assert [each.get_attribute("data-kind") for each in newest_first.all()] == ["direct", "relay"]
     expect(page.locator("#sentences")).to_contain_text("packets from node-a to node-b go through")
     expect(page.locator("#sentences")).to_contain_text("moved to direct via 203.0.113.20:41641")
+    page.get_by_label("From and to").select_option(label="node-b → node-a")
+    expect(page.locator("#now")).to_contain_text("direct via 203.0.113.10:41641")
 
 
 def test_cutting_the_direct_way_makes_it_fall_back_and_restoring_it_return(
@@ -39,7 +41,9 @@ def test_cutting_the_direct_way_makes_it_fall_back_and_restoring_it_return(
     expect(page.locator('.lane.solid[data-lane="nyc relay"]')).to_have_count(1)
     expect(page.locator('.lane.dashed[data-lane="home-a direct"]')).to_have_count(1)
     expect(page.locator("#drawing .lane.double")).to_have_count(0)
-    expect(page.locator("#broken")).to_contain_text("node-a and node-b are cut off from each other")
+    expect(page.locator("#broken")).to_contain_text(
+        "the direct way between node-a and node-b is cut"
+    )
     expect(page.locator("#sentences")).to_contain_text("node-a fell back to nyc for node-b")
 
     page.get_by_role("button", name="Restore direct").click()
@@ -65,7 +69,9 @@ def test_the_past_is_redrawn_while_the_present_goes_on(open_page: OpenPage) -> N
     while not relayed.count():
         slider.press("ArrowRight")
     expect(page.locator("#now")).to_have_attribute("data-kind", "relay")
-    expect(page.locator("#broken")).to_contain_text("cut off from each other")
+    expect(page.locator("#broken")).to_contain_text(
+        "the direct way between node-a and node-b is cut"
+    )
     expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "false")
 
     page.get_by_role("button", name="Live").click()
@@ -150,6 +156,23 @@ def test_a_restarted_daemon_is_found_again(open_page: OpenPage) -> None:
     expect(page.locator("#now")).to_have_attribute("data-kind", "direct")
 
 
+def test_what_is_seldom_pressed_lies_under_more(open_page: OpenPage) -> None:
+    page = open_page()
+    for group, more, fields, button, said in SELDOM:
+        form = page.locator(f'form[data-group="{group}"]')
+        if more:
+            form.get_by_label(more).click()
+        for name, value in fields.items():
+            fill(form.get_by_label(name), value)
+        if button == "Enter":  # means the button beside the field, not the form's first one
+            form.get_by_label([*fields][-1]).press("Enter")
+        else:
+            form.get_by_role("button", name=button, exact=True).click()
+        expect(page.locator("#said")).to_contain_text(re.compile(said, re.S))
+    expect(page.locator("#now")).to_contain_text("direct via 203.0.113.20:41641")
+    expect(page.locator("#broken")).to_be_hidden()
+
+
 def test_the_keyboard_is_enough_and_shows_where_it_is(open_page: OpenPage) -> None:
     page = open_page()
     page.keyboard.press("Tab")
@@ -198,11 +221,68 @@ def test_nothing_overlaps_or_runs_over_on_a_phone_and_on_a_desk(
     page = open_page(*size, scheme=scheme)
     expect(page.locator("#now")).to_have_attribute("data-kind", "direct")
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
-    assert page.evaluate(OVERLAPS, "section") == []
-    assert page.evaluate(OVERLAPS, "form:not([hidden]) :is(h3, label, button), .timeline > *") == []
-    assert page.evaluate(CLIPPED) == []
+    for _ in ("as it opens", "all there is"):
+        assert page.evaluate(OVERLAPS, "section") == []
+        assert page.evaluate(OVERLAPS, "form :is(h3, label, button, summary), .timeline > *") == []
+        assert page.evaluate(CLIPPED) == []
+        for more in page.locator("summary").all():
+            more.click()
     expect(page.locator('.lane.double[data-lane="home-a direct"]')).to_have_count(1)
     assert page.evaluate(WORDS_UNDER_LINES) == []
+
+
+# form, what to open, fields, button, what it did
+SELDOM: list[tuple[str, str, dict[str, str], str, str]] = [
+    (
+        *("cut", "More ways to cut", {"only what": "yes", "answer TCP": "yes"}, "Cut direct"),
+        "node-a -> node-b: TCP is reset",
+    ),
+    ("cut", "", {}, "Restore direct", "node-a -> node-b: passes again"),
+    ("nat", "", {}, "Reboot router", r"home-a: .*in force: \d+ flows? forgotten"),
+    (
+        *("nat", "More about a NAT", {"New WAN address": "203.0.113.77"}, "Change address"),
+        "home-a: wan: 203.0.113.10 -> 203.0.113.77",
+    ),
+    (
+        *("nat", "", {"New WAN address": "203.0.113.10"}, "Enter"),
+        "home-a: wan: 203.0.113.77 -> 203.0.113.10",
+    ),
+    (
+        *("link", "More ways to bend", {"Link": "home-b", "Which way": "up", "Loss": ""}),
+        *("Bend link", r"home-b: delay \d+ ms -> 20 ms \(up\)"),
+    ),
+    (
+        *("link", "", {"Delay": "", "Jitter": "1", "Rate": "50"}, "Bend link"),
+        r"it is now: delay 20 ms, jitter 1 ms, rate 50 Mbit/s \(up\)",
+    ),
+    (
+        *("link", "", {"Which way": "both", "Jitter": "", "Rate": "", "MTU": "1400"}),
+        *("Bend link", "jitter 1 ms, rate 50 Mbit/s.*; mtu 1400"),
+    ),
+    ("link", "", {"ICMP errors": "drop"}, "Bend link", "icmp pass -> drop"),
+    ("link", "", {}, "Clean link", r"delay 20 ms -> 0 ms \(up\).*icmp drop -> pass"),
+    (
+        *("link", "", {"Delay": "15", "MTU": "1500", "ICMP errors": ""}, "Bend link"),
+        r"it is now: delay 15 ms \(both ways\); mtu 1500",
+    ),
+    (
+        *("daemon", "More about a daemon", {"Machine": "node-b"}, "Freeze"),
+        "the daemon of node-b: freeze, done",
+    ),
+    ("daemon", "", {}, "Thaw", "the daemon of node-b: thaw, done"),
+    ("daemon", "", {}, "Kill", "the daemon of node-b: kill, done"),
+    ("daemon", "", {}, "Start", "the daemon of node-b: start, done"),
+]
+
+
+def fill(field: Locator, value: str) -> None:
+    kind = field.evaluate("field => field.type")
+    if kind == "checkbox":
+        field.check()
+    elif kind == "select-one":
+        field.select_option(value)
+    else:
+        field.fill(value)
 
 
 # What is painted on the layer above the drawing: the opaque pixels of a part of it, else of all.
@@ -224,7 +304,8 @@ DOT_ON = f"""selector => {{
 }}"""
 
 OVERLAPS = """selector => {
-  const boxes = [...document.querySelectorAll(selector)].map(one => [one, one.getBoundingClientRect()]);
+  const all = [...document.querySelectorAll(selector)].filter(one => one.checkVisibility());
+  const boxes = all.map(one => [one, one.getBoundingClientRect()]);
   return boxes.flatMap(([a, one], n) => boxes.slice(n + 1)
     .filter(([b, other]) => !a.contains(b) && !b.contains(a)
       && Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1

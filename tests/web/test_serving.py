@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from lab.view.web.door import Door
+from lab.view.web.door import TOKEN, Door
 from lab.view.web.serve import Entrance, entrance
 from tests.web.running import Demo, start
 
@@ -35,6 +38,28 @@ def test_where_it_cannot_be_is_told(demo: Demo, words: list[str], told: str) -> 
     done = demo.invoke("lab.demo", "same-lan", "--web", *words)
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"change": ["cut"]}, "change is a text, not ['cut']"),
+        ({"change": "shout"}, "there is no such change; there is: cut, restore, unplug"),
+        ({"change": "wan", "router": "home-a", "wan": ""}, "wan: say which wan"),
+        ({"change": "link", "link": "nyc", "mtu": 1400}, "mtu is a text, not 1400"),
+        ({"change": "link", "link": "nyc", "mtu": "12"}, "mtu"),
+        ({"change": "wan", "router": "home-a", "wan": "203.0.113.1, x"}, '"x" is not an'),
+        ({"change": "restore", "a": "node-a", "b": "node-b"}, "node-a and node-b are not cut"),
+    ],
+)
+def test_a_change_that_cannot_be_is_told(demo: Demo, asked: dict[str, object], told: str) -> None:
+    headers = {TOKEN: demo.url.partition("#")[2]}
+    request = Request(f"{demo.origin}/change", json.dumps(asked).encode(), headers)
+    with pytest.raises(HTTPError) as error:
+        urlopen(request, timeout=20)
+    with error.value as answer:
+        assert answer.status == 400
+        assert told in json.loads(answer.read())["problem"]
 
 
 def test_it_ends_with_its_lab(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // The buttons. Each is a POST with the token from our address, which nobody else knows.
 
 const TOKEN = "punchlab-token";
+const UNITS = { delay: "ms", jitter: "ms", loss: "%", rate: "mbit" };
 
 export class Controls {
   constructor() {
@@ -15,11 +16,21 @@ export class Controls {
         this.send(form, event.submitter);
       });
     }
+    for (const field of this.fields.querySelectorAll("details:has(button) input")) {
+      field.addEventListener("keydown", (event) => this.enter(event, field));
+    }
   }
 
   refuse(why) {
     this.fields.disabled = true;
     this.said.textContent = why;
+  }
+
+  // Enter means the button beside the field, not the form's first one.
+  enter(event, field) {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    field.form.requestSubmit(field.closest("details").querySelector("button"));
   }
 
   // Fills each select from what there is, and keeps what was chosen.
@@ -29,7 +40,7 @@ export class Controls {
       machines: [...sketch.relays, ...sketch.routers, ...sketch.hosts],
     };
     const preferred = { a: sketch.pinged?.[0], b: sketch.pinged?.[1], profile: "symmetric" };
-    for (const select of this.fields.querySelectorAll("select")) {
+    for (const select of this.fields.querySelectorAll("select[data-list]")) {
       const options = lists[select.dataset.list].map((name) => new Option(name));
       const before = select.value;
       select.replaceChildren(...options);
@@ -37,7 +48,7 @@ export class Controls {
       if (wanted) select.value = wanted;
     }
     for (const form of this.fields.querySelectorAll("form")) {
-      form.hidden = [...form.querySelectorAll("select")].some((select) => !select.options.length);
+      form.hidden = [...form.querySelectorAll("select[data-list]")].some((select) => !select.options.length);
     }
   }
 
@@ -45,8 +56,7 @@ export class Controls {
     const asked = Object.fromEntries(new FormData(form));
     asked.change = button.value;
     if (button.dataset.action) asked.action = button.dataset.action;
-    if (asked.delay) asked.delay += "ms";
-    if (asked.loss) asked.loss += "%";
+    for (const [name, unit] of Object.entries(UNITS)) if (asked[name]) asked[name] += unit;
     this.said.textContent = `${button.textContent} …`;
     button.setAttribute("aria-busy", "true");
     this.said.textContent = await this.ask(asked);

@@ -118,7 +118,7 @@ export class Drawing {
       group.classList.toggle("is-down", ["exited", "frozen"].includes(broken.daemons[name]));
     }
     const told = [
-      ...broken.cuts.map((pair) => `${pair.join(" and ")} are cut off from each other`),
+      ...broken.cuts.map((pair) => `the direct way between ${pair.join(" and ")} is cut`),
       ...broken.unplugged.map((name) => `${name} is unplugged`),
       ...Object.entries(broken.daemons)
         .filter(([, state]) => ["exited", "frozen"].includes(state))
