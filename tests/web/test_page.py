@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -221,6 +222,14 @@ def test_nothing_overlaps_or_runs_over_on_a_phone_and_on_a_desk(
     page = open_page(*size, scheme=scheme)
     expect(page.locator("#now")).to_have_attribute("data-kind", "direct")
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    expect(page.get_by_role("button", name="Cut direct")).to_be_in_viewport(ratio=1)
+    seen = page.evaluate(SEEN, b64encode(page.screenshot()).decode())
+    paper, line = {"light": ("f5f6f8", "1f7a3a"), "dark": ("0a0e12", "58c878")}[scheme]
+    assert seen["size"] == list(size)
+    assert seen["margin"] == {paper: 4 * size[1]}  # nothing runs out at the left
+    assert seen["drawing"][line] > 200  # the double line is painted
+    assert min(map(len, seen["sections"])) > 5  # colours: none of them is blank
+
     for _ in ("as it opens", "all there is"):
         assert page.evaluate(OVERLAPS, "section") == []
         assert page.evaluate(OVERLAPS, "form :is(h3, label, button, summary), .timeline > *") == []
@@ -322,6 +331,30 @@ WORDS_UNDER_LINES = """() => {
     box(one).left < line.right + stroke && line.left - stroke < box(one).right
       && box(one).top < line.bottom + stroke && line.top - stroke < box(one).bottom))
     .map(one => one.textContent);
+}"""
+
+# The colours of parts of a screenshot, each with how many pixels have it; decoded by the browser itself.
+SEEN = """async picture => {
+  const bytes = Uint8Array.from(atob(picture), char => char.charCodeAt(0));
+  const image = await createImageBitmap(new Blob([bytes]));
+  const paper = new OffscreenCanvas(image.width, image.height).getContext('2d', { willReadFrequently: true });
+  paper.drawImage(image, 0, 0);
+  const colours = ({ x, y, width, height }) => {
+    const { data } = paper.getImageData(x, y, width, height);
+    const found = {};
+    for (let n = 0; n < data.length; n += 4) {
+      const name = [data[n], data[n + 1], data[n + 2]].map(one => one.toString(16).padStart(2, '0')).join('');
+      found[name] = (found[name] ?? 0) + 1;
+    }
+    return found;
+  };
+  const box = selector => [...document.querySelectorAll(selector)].map(one => one.getBoundingClientRect());
+  return {
+    size: [image.width, image.height],
+    margin: colours({ x: 0, y: 0, width: 4, height: image.height }),
+    drawing: colours(box('#drawing')[0]),
+    sections: box('section').filter(one => one.top < image.height - 40).map(colours),
+  };
 }"""
 
 # Text that leaves its machine's box or its button, and whatever leaves its section.
