@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -73,7 +74,34 @@ class Authority:
         )
 
 
-class RunningRelay:
+class Reachable:
+    """A relay as any client sees it."""
+
+    port: int
+    key: NodePublic
+
+    def node(self, **changes: Any) -> DerpNode:
+        return replace(DerpNode("1a", 1, HOST, "127.0.0.1", derp_port=self.port), **changes)
+
+    def tcp(self) -> socket.socket:
+        tcp = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return tcp
+
+    def tls(self, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        return (context or trusting()).wrap_socket(self.tcp(), server_hostname=HOST)
+
+    def get(self, path: str, *headers: str) -> str:
+        with self.tls() as tls:
+            request = "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {HOST}", *headers, "", ""])
+            tls.sendall(request.encode())
+            answer = b""
+            while data := tls.recv(65536):
+                answer += data
+            return answer.decode()
+
+
+class RunningRelay(Reachable):
     def __init__(self, *argv: str, port: int = 0) -> None:
         self.process = start("--hostname", HOST, "--listen", f"127.0.0.1:{port}", *argv)
         self.ready = self.event()
@@ -100,29 +128,39 @@ class RunningRelay:
         self.process.stdout.close()
         return self.process.wait(PATIENCE)
 
-    def node(self, **changes: Any) -> DerpNode:
-        return replace(DerpNode("1a", 1, HOST, "127.0.0.1", derp_port=self.port), **changes)
-
-    def tcp(self) -> socket.socket:
-        tcp = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
-        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return tcp
-
-    def tls(self, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-        return (context or trusting()).wrap_socket(self.tcp(), server_hostname=HOST)
-
-    def get(self, path: str, *headers: str) -> str:
-        with self.tls() as tls:
-            request = "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {HOST}", *headers, "", ""])
-            tls.sendall(request.encode())
-            answer = b""
-            while data := tls.recv(65536):
-                answer += data
-            return answer.decode()
-
     def metric(self, name: str) -> int:
         lines = self.get("/metrics").splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith(name + " "))
+
+
+class SuppliedDerper(Reachable):
+    """Somebody else's `derper`, with a certificate and a key of ours."""
+
+    def __init__(self, binary: str, authority: Authority, folder: Path) -> None:
+        private, config = new_key(), folder / "derper.json"
+        config.write_text(json.dumps({"PrivateKey": private.to_file_text()}))
+        shutil.copy(authority.cert, folder / f"{HOST}.crt")
+        shutil.copy(authority.key, folder / f"{HOST}.key")
+        self.key, self.port = private.public, free_port()
+        argv = [binary, "-a", f"127.0.0.1:{self.port}", "-hostname", HOST, "-c", str(config)]
+        argv += ["-certmode", "manual", "-certdir", str(folder), "-http-port", "-1", "-stun=false"]
+        self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if b"serving on" in line:
+                return
+        raise AssertionError(f"{binary} ended with {self.process.wait()}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=PATIENCE)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def start(*argv: str) -> subprocess.Popen[str]:
