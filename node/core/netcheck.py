@@ -180,8 +180,16 @@ class Netcheck:
 
     def guesses(self, now: float) -> tuple[Endpoint, ...]:
         """Where a NAT that counts its ports up may show us to the next peer."""
-        known = self.report is not None and now < self.report_at + ENDPOINT_LIFETIME
-        return self.report.guesses if self.report and known else ()
+        report = self._lately(now)
+        return report.guesses if report else ()
+
+    def mapping_varies(self, now: float) -> bool:
+        """Whether it is known to: then no server can say where others find us."""
+        report = self._lately(now)
+        return report is not None and report.mapping_varies is True
+
+    def _lately(self, now: float) -> Report | None:
+        return self.report if now < self.report_at + ENDPOINT_LIFETIME else None
 
     # --- one run ---
 

@@ -1,9 +1,10 @@
 """Where this node can be reached: what we tell a peer in a CallMeMaybe.
 
-Four sources: a port that our router has mapped to ours, where anybody may come in; what STUN servers
-saw; the addresses of our own interfaces; and, where no STUN server has answered in a family, what
-peers saw when we pinged them. Behind a NAT with endpoint-dependent mapping that last kind is good
-for nobody else, hence the last resort.
+Five sources: a port that our router has mapped to ours, where anybody may come in; what STUN servers
+saw; where the NAT's mapping varies, its address with our own port, for somebody may have set up a
+static forward there; the addresses of our own interfaces; and, where no STUN server has answered in a
+family, what peers saw when we pinged them. Behind a NAT with endpoint-dependent mapping that last kind
+is good for nobody else, hence the last resort.
 """
 
 from __future__ import annotations
@@ -52,15 +53,24 @@ class OwnEndpoints:
         self.mapped: Endpoint | None = None  # by our router, for us
         self._seen: dict[Endpoint, float] = {}  # the latest last, and when it was
 
-    def all(self, stun: Sequence[Endpoint], now: float) -> list[Endpoint]:
+    def all(
+        self, stun: Sequence[Endpoint], now: float, *, mapping_varies: bool = False
+    ) -> list[Endpoint]:
         """`stun`: what servers saw, the latest first."""
         families = {each.is_ipv6 for each in stun}
         alive = [each for each, at in self._seen.items() if now < at + SEEN_LIFETIME]
         seen = [each for each in reversed(alive) if each.is_ipv6 not in families]
         mapped = [self.mapped] if self.mapped else []
-        learned = [*mapped, *_newest(stun), *_newest(seen)]
+        forwarded = self._forwarded(stun) if mapping_varies else []
+        learned = [*mapped, *_newest(stun), *forwarded, *_newest(seen)]
         usable = [each for each in learned if not is_overlay(each.address)]
         return list(dict.fromkeys([*usable, *self.local]))
+
+    def _forwarded(self, stun: Sequence[Endpoint]) -> list[Endpoint]:
+        """Where a static forward would be; no server can see it, for it is for those who come in."""
+        ports = [each.port for each in self.local[:1]]
+        outside = [each.address for each in stun if not each.is_ipv6]
+        return [Endpoint(outside[0], port) for port in ports] if outside else []
 
     def learn_seen(self, endpoint: Endpoint, now: float) -> None:
         self._seen.pop(endpoint, None)

@@ -73,7 +73,8 @@ class Surroundings:
         return self._own.local
 
     def endpoints(self, now: float) -> list[Endpoint]:
-        return self._own.all(self._netcheck.endpoints(now), now)
+        seen, varies = self._netcheck.endpoints(now), self._netcheck.mapping_varies(now)
+        return self._own.all(seen, now, mapping_varies=varies)
 
     def called_at(self, now: float, guessing: bool) -> list[Endpoint]:
         """Where a peer should ping us: our endpoints, and where else a NAT that counts may show us."""

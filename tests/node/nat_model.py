@@ -37,6 +37,7 @@ class Nat:
     hairpin: bool = False
     timeout: float = 30.0
     step: int = 1  # from one port that is given out to the next
+    forwards: dict[int, Endpoint] = field(default_factory=dict)  # static: port outside, and to whom
     _by_inside: dict[Key, Mapping] = field(default_factory=dict)
     _by_outside: dict[int, Mapping] = field(default_factory=dict)
     _next_port: int = 50000
@@ -51,6 +52,10 @@ class Nat:
 
     def inbound(self, to: Endpoint, source: Endpoint, now: float) -> Endpoint | None:
         """Where it goes inside; None when it is filtered. Only outbound traffic refreshes."""
+        if forward := self.forwards.get(to.port):
+            answered = Mapping(forward, to, now, {source: now})  # answers leave by the same port
+            self._by_inside.setdefault((forward, _part(self.mapping, source)), answered)
+            return forward
         found = self._by_outside.get(to.port)
         if found is None or now >= found.used + self.timeout:
             return None

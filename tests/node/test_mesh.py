@@ -114,6 +114,31 @@ def test_one_symmetric_nat_and_an_open_one_meet_directly() -> None:
     net.run_until(lambda: a.kind(b) == "direct" and b.kind(a) == "direct", within=5.0)
 
 
+@pytest.mark.parametrize(
+    ("forwards", "history"),
+    [({41641: Endpoint("192.168.1.10", 41641)}, ["relay", "direct"]), ({}, ["relay"])],
+    ids=["forward", "control"],
+)
+def test_a_static_forward_on_a_symmetric_nat_is_found(
+    forwards: dict[int, Endpoint], history: list[str]
+) -> None:
+    """Two regions see that the mapping varies, and neither sees the forward."""
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    net.add_relay(901, "fra", "198.51.100.2")
+    nat_a, nat_b = symmetric("203.0.113.10"), symmetric("203.0.113.20")
+    nat_a.forwards |= forwards
+    nat_a.step = nat_b.step = 777  # nobody guesses these ports
+    a = net.add_node("node-a", "100.64.1.10", address="192.168.1.10", nat=nat_a)
+    b = net.add_node("node-b", "100.64.2.20", address="192.168.2.20", nat=nat_b)
+    net.start()
+    sent = stream(net, a, b, 300)
+    assert sorted(payloads(b)) == sent
+    assert (a.history(b), b.history(a)) == (history, history)
+    if forwards:
+        assert b.events_of("path")[-1].fields["via"] == "203.0.113.10:41641"
+
+
 def test_two_nodes_in_one_lan_use_the_lan() -> None:
     nat = port_restricted("203.0.113.10")
     net = Network()
