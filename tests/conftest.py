@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent.parent
+pytest_plugins = ["tests.lab.cluster"]
 
 
 def pytest_configure() -> None:

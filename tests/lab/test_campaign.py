@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +17,10 @@ from lab.errors import BadRequest, CannotHere, LabError
 from lab.judge import crew
 from lab.judge.attend import Task, attend, end_all
 from lab.judge.campaign import TRIES, Campaign, Result
-from tests.lab.traces import Traces, machine_links
+from tests.lab.cluster import ROOT, StartWorker, wait_for_workers, wait_until
+from tests.lab.traces import Traces, left_of, machine_links
 
 DEADLINE = 30.0
-ROOT = Path(__file__).parent.parent.parent
-StartWorker = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def task(number: int, do: str = "answer", **words: Any) -> Task:
@@ -157,34 +153,6 @@ def test_no_workers_are_too_few() -> None:
 # --- on a Dask cluster
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    pytest.importorskip("distributed", reason="distributed is not installed")
-    file = tmp_path / "scheduler.json"
-    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"]
-    process = dask("scheduler", *options, "--scheduler-file", str(file))
-    wait_until(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
-    yield json.loads(file.read_text())["address"]
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture
-def start_worker(scheduler: str, tmp_path: Path) -> Iterator[StartWorker]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(name: str, **env: str) -> subprocess.Popen[bytes]:
-        options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
-        options += ["--name", name, "--local-directory", str(tmp_path / name)]
-        started.append(dask("worker", scheduler, *options, **env))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
 def test_two_workers_of_a_cluster_share_the_tasks(
     scheduler: str, start_worker: StartWorker
 ) -> None:
@@ -266,41 +234,5 @@ def test_a_scheduler_that_is_not_there(address: str, monkeypatch: pytest.MonkeyP
 # --- helpers
 
 
-def dask(role: str, *words: str, **env: str) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", f"distributed.cli.dask_{role}", *words]
-    around = os.environ | {"PYTHONPATH": str(ROOT), **env}
-    silent = subprocess.DEVNULL
-    return subprocess.Popen(argv, cwd=ROOT, env=around, stdout=silent, stderr=silent)
-
-
-def wait_for_workers(address: str, count: int) -> None:
-    from distributed import Client
-
-    with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        client.wait_for_workers(count, timeout=60)
-
-
 def wait_for(file: Path) -> None:
     wait_until(file.exists)
-
-
-def wait_until(it_is_so: Callable[[], bool], within: float = 60.0) -> None:
-    until = time.monotonic() + within
-    while not it_is_so():
-        assert time.monotonic() < until
-        time.sleep(0.001)
-
-
-def left_of(note: Path, within: float = 0.0) -> dict[str, object]:
-    """What is still there of the lab that a task has noted; some ends have a moment's time for it."""
-    folder, namespace = json.loads(note.read_text())
-    traces = Traces(Path(folder), namespace, machine_links())
-    until = time.monotonic() + within
-    while (left := everything(traces)) and time.monotonic() < until:
-        time.sleep(0.05)
-    return left
-
-
-def everything(traces: Traces) -> dict[str, object]:
-    folders = {"folder": traces.folder} if traces.folder.parent.exists() else {}
-    return {**traces.left(), **folders}
