@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as encoder
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -49,8 +48,6 @@ def matrix(
     from lab.view import matrix_text
     from lab.view.progress import Progress
 
-    if workers and scheduler:
-        raise BadRequest("--workers and --scheduler: it is one or the other")
     if deadline <= 0:
         raise BadRequest(f"--deadline {deadline:g}: it takes some seconds")
     names = judge.profiles_named(profiles)
@@ -58,8 +55,7 @@ def matrix(
     folder = _folder(out)
     started = time.monotonic()
     cells: list[judge.Cell] = []
-    chosen = crew.cluster(scheduler) if scheduler else crew.local(workers or os.cpu_count() or 1)
-    with chosen as ours:
+    with crew.chosen(workers, scheduler) as ours:
         progress = Progress(len(expected), "cells")
         try:
             for some in judge.run(expected, names, ours, progress.say, deadline):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -91,6 +93,13 @@ class Cluster:
             raise LabError(f"the scheduler {self._address} does not answer any more") from None
 
 
+def chosen(workers: int, scheduler: str) -> AbstractContextManager[Crew]:
+    """As `--workers` and `--scheduler` say it; with neither, one worker a core."""
+    if workers and scheduler:
+        raise BadRequest("--workers and --scheduler: it is one or the other")
+    return cluster(scheduler) if scheduler else local(workers or os.cpu_count() or 1)
+
+
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[Local]:
     if workers < 1:
@@ -115,6 +124,7 @@ def cluster(address: str) -> Iterator[Cluster]:
     for noisy in ("distributed", "tornado", "bokeh"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
+        distributed.comm.resolve_address(address)  # a client made in vain ends noisily, and late
         client = distributed.Client(address, timeout=CONNECT_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise BadRequest(
