@@ -1,9 +1,10 @@
 """One task in a process of its own, cut off at its deadline, with nothing of it left.
 
-A task is a module that runs with a JSON request as its argument and prints a JSON answer. Labs that it
-starts live in a folder of its own: whoever attends it clears that folder when the task has ended, was
-cut off or died. A task whose attendant is gone sees the end of its stdin, and ends; whoever clears up after
-it is a process of its own, because a lab that is just coming up ends only when its starter has.
+A task is a module that runs with a JSON request as its argument and prints a JSON answer, or with status 3
+why this machine cannot. Labs that it starts live in a folder of its own: whoever attends it clears that
+folder when the task has ended, was cut off or died, and ends what it started elsewhere: all that bears its
+mark in the environment. A task whose attendant is gone sees the end of its stdin, and ends; whoever clears
+up after it is a process of its own, because a lab that is just coming up ends only when its starter has.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lab import state, stopping
 from lab.errors import CannotHere, LabError
 
 STATE = "PUNCHLAB_STATE"
+MARK = "PUNCHLAB_TASK"  # its folder: what the task starts has it too, in whatever session it may be
 CANNOT = CannotHere.exit_status
 WORDS = 5  # lines of what it said last, if it died
 PATIENCE = 30.0  # seconds for a keeper to notice that its starter is gone, on a very busy machine
@@ -75,19 +77,33 @@ def end_all() -> None:
 
 
 def clear(folder: Path) -> None:
-    """Takes down the labs that live in a folder, frozen ones too, and removes it."""
+    """Takes down the labs that live in a folder, frozen ones too, and what else is left; removes it."""
     until = time.monotonic() + PATIENCE
     for each in list(folder.iterdir()) if folder.exists() else ():
         while each.is_dir() and not state.remove_if_dead(each) and time.monotonic() < until:
             stopping.stop(each)
+    while (left := _marked(folder)) and time.monotonic() < until:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _marked(folder: Path) -> list[int]:
+    mark = f"{MARK}={folder}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 def _run(
     task: Task, deadline: float, folder: Path
 ) -> tuple[Literal["done", "hung", "died", "cannot"], Any]:
     argv = [sys.executable, "-m", task.module, json.dumps(task.request)]
-    env = os.environ | {STATE: str(folder), "PYTHONPATH": _python_path()}
+    env = os.environ | {STATE: str(folder), MARK: str(folder), "PYTHONPATH": _python_path()}
     pipe = subprocess.PIPE
     # A session of its own: a Ctrl-C is for us, and what it started dies with it. Its stdin ends when we do.
     with _lifeline() as stdin:
@@ -99,14 +115,15 @@ def _run(
                 out, err = process.communicate(timeout=deadline)
             except subprocess.TimeoutExpired:
                 _kill(process)
-                process.communicate()
-                return "hung", f"cut off after {deadline:g} s"
+                clear(folder)  # what holds its stderr open, too
+                _, err = process.communicate()
+                return "hung", _with_last_words(f"cut off after {deadline:g} s", err)
     if process.returncode == 0:
         with contextlib.suppress(ValueError):
             return "done", json.loads(out)
     if process.returncode == CANNOT:
-        return "cannot", err.strip()
-    return "died", _last_words(process.returncode, err)
+        return "cannot", out.strip()
+    return "died", _with_last_words(_end(process.returncode), err)
 
 
 @contextlib.contextmanager
@@ -135,8 +152,11 @@ def _kill(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _last_words(status: int, err: str) -> str:
-    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+def _end(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+def _with_last_words(how: str, err: str) -> str:
     words = "\n".join(err.strip().splitlines()[-WORDS:])
     return f"{how}: {words}" if words else how
 
@@ -162,7 +182,8 @@ def answer_with(body: Callable[[dict[str, Any]], Any]) -> None:
     try:
         answer = body(json.loads(sys.argv[1]))
     except LabError as error:
-        print(error, file=sys.stderr)
+        is_answer = error.exit_status == CANNOT
+        print(error, file=sys.stdout if is_answer else sys.stderr)
         sys.exit(error.exit_status)
     json.dump(answer, sys.stdout)
 
