@@ -19,36 +19,64 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from lab import commands, program
+from lab.commands.command import Count, Number
 
 ROOT = Path(__file__).parent
 WINGS = ("node", "lab", "e2e", "interop", "web")
+SIDE_BY_SIDE = Count(3 * (os.cpu_count() or 1))
 
 
 @task(
     help={
-        "only": "node, lab, e2e, interop or web: one wing of the tests; scenario:38: those of one number",
+        "only": "node, lab, e2e, interop or web: one wing of the tests; scenario:38: those of one number;"
+        " scenario, scenario:38,39: all numbers or some, each by itself: a campaign",
         "keyword": "pytest's -k: only the tests whose names match",
         "workers": "test processes side by side, three a core as most of them wait; 0 runs them in this one",
         "report": "an HTML file: what passed, and how the paths went in each lab",
+        "junit": "a JUnit file, as CI servers read it",
+        "scheduler": "of a campaign: the address of a Dask scheduler whose workers run the numbers",
+        "deadline": "of a campaign: seconds after which a number that hangs is cut off",
     }
 )
 def test(
     c: Any,
     only: str = "",
     keyword: str = "",
-    workers: int = 3 * (os.cpu_count() or 1),
+    workers: int = SIDE_BY_SIDE,
     report: str = "",
+    junit: str = "",
+    scheduler: str = "",
+    deadline: float = Number(600),
 ) -> None:
     """Run the tests, all of them for real.
 
     Example: invoke test --only e2e
     """
+    if only == "scenario" or (only.startswith("scenario:") and (scheduler or "," in only)):
+        run(c, campaign(only, workers, scheduler, deadline, junit, keyword or report))
+        return
+    if scheduler:
+        raise Exit(f"--scheduler {scheduler}: for --only scenario, or scenario:38,39", 2)
     argv = [sys.executable, "-m", "pytest", *chosen(only)]
     argv += ["-k", keyword] if keyword else []
     argv += ["--lab-report", report] if report else []
+    argv += ["--junit-xml", junit] if junit else []
     # Tests that share one lab are one group: each worker would bring up its own.
     argv += ["-n", str(workers), "--dist", "loadgroup"] if workers else []
     run(c, argv)
+
+
+def campaign(
+    only: str, workers: int, scheduler: str, deadline: float, junit: str, other: str
+) -> list[str]:
+    """In the words of `tests.e2e.campaign`, whose workers run a number each."""
+    if other:
+        raise Exit("--keyword, --report: a campaign runs whole numbers, and has --junit", 2)
+    numbers = only.partition(":")[2].replace(",", " ").split()
+    argv = [sys.executable, "-m", "tests.e2e.campaign", *numbers, "--deadline", str(deadline)]
+    argv += ["--junit", junit] if junit else []
+    argv += ["--scheduler", scheduler] if scheduler else []
+    return argv + (["--workers", str(workers)] if workers != SIDE_BY_SIDE or not scheduler else [])
 
 
 def chosen(only: str) -> list[str]:
@@ -62,7 +90,7 @@ def chosen(only: str) -> list[str]:
         except catalogue.NoScenario as error:
             raise Exit(f"--only {only}: {error}", 2) from None
     if only and only not in WINGS:
-        raise Exit(f"--only {only}: there is {', '.join(WINGS)}, scenario:NUMBER", 2)
+        raise Exit(f"--only {only}: there is {', '.join(WINGS)}, scenario, scenario:NUMBER", 2)
     return [str(Path("tests") / only)]
 
 

@@ -8,6 +8,7 @@ it that nobody forgot to.
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ def told() -> dict[int, str]:
     return {int(number): cell for number, _what, cell in ROW.findall(LIST.read_text())}
 
 
+def titles() -> dict[int, str]:
+    return {int(number): what for number, what, _cell in ROW.findall(LIST.read_text())}
+
+
+@functools.cache
 def marked() -> dict[int, list[tuple[Path, str]]]:
     """The tests of each number, by their marks."""
     found: dict[int, list[tuple[Path, str]]] = {}
