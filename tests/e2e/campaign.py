@@ -51,9 +51,11 @@ class Ended:
         return self.outcome in ("ok", "skipped")
 
     def told(self) -> str:
-        tests = f"{self.tests} test" + "s" * (self.tests != 1)
-        line = f"{self.name}: {self.outcome}, {tests}, {self.seconds:.1f} s"
-        return line if self.is_fine else "\n    ".join([line, *self.words.splitlines()])
+        """Why it was cut off or lost, the campaign has told when it was."""
+        tests = f"{self.tests} test{'s' * (self.tests != 1)}, " if self.suite else ""
+        line = f"{self.name}: {self.outcome}, {tests}{self.seconds:.1f} s"
+        words = self.words.splitlines() if self.outcome == "failed" else []
+        return "\n    ".join([line, *words])
 
 
 def tasks_of(numbers: Sequence[str]) -> list[Task]:
@@ -84,7 +86,8 @@ def summary(ended: Sequence[Ended], seconds: float) -> str:
     counts = Counter(each.outcome for each in ended)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     lines = [f"{each.outcome}: {each.name}" for each in ended if not each.is_fine]
-    return "\n".join([*lines, f"{len(ended)} scenarios in {seconds:.0f} s: {told}"])
+    many = f"{len(ended)} scenario{'s' * (len(ended) != 1)}"
+    return "\n".join([*lines, f"{many} in {seconds:.0f} s: {told}"])
 
 
 def junit(ended: Sequence[Ended]) -> str:
