@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from base64 import b64decode
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -77,6 +78,12 @@ def test_a_wrong_preshared_key_lets_nobody_through(lab: StartLab) -> None:
         node.ping(other, patience=1)
     set_preshared_key(net, "wg-out", key, preshared)
     node.ping(other, patience=8)  # the next handshake is tried after 5 s
+
+    private = (net.lab.folder / "hosts/node-a/node.key").read_text().strip()
+    told = f"{net.lab.events()} {list(net.lab.logs('node-a'))} {status(net, 'node-a')}"
+    assert NodePrivate.parse(private).public.raw.hex() in told  # the control
+    for secret in (private.removeprefix("privkey:"), preshared, b64decode(preshared).hex()):
+        assert secret not in told
 
 
 def test_each_follows_the_other_when_its_nat_is_rebooted(lab: StartLab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -441,6 +442,28 @@ def test_a_link_change_starts_the_search_anew() -> None:
     sent = stream(net, a, b, 100)
     assert sorted(payloads(b)[before:]) == sent
     assert b.events_of("path")[-1].fields["via"] == "203.0.113.99:41641"
+
+
+# --- what is told of secrets ---
+
+
+def test_private_and_preshared_keys_are_in_no_event_and_no_status() -> None:
+    net, a, b = pair(None, None)
+    preshared = bytes(range(100, 132))
+    for machine in (a, b):
+        [peer] = net.netmap(machine).peers
+        sharing = replace(net.netmap(machine), peers=(replace(peer, preshared_key=preshared),))
+        net.perform(machine, machine.mesh.set_netmap(sharing, net.now))
+    stream(net, a, b, 50)
+    net.ping(a, b, ask=1)
+    net.run(1.0)
+    assert a.answers != []  # so the preshared key was the same, and in use
+
+    told = f"{a.events} {a.answers} {a.mesh.status(net.now)} {a.mesh.roster.configs}"
+    assert a.key.raw.hex() in told  # the control: the public one is
+    for secret in (a.private.raw, preshared):
+        forms = secret.hex(), base64.b64encode(secret).decode(), repr(secret)[2:-1]
+        assert [form for form in forms if form in told] == []
 
 
 # --- a person asks ---
