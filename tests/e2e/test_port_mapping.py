@@ -19,6 +19,7 @@ from lab import watching
 from lab.model import topology
 from lab.pytest_plugin import Net, NoReply, StartLab
 from lab.world.programs import find
+from tests.e2e.asked import node
 
 pytestmark = pytest.mark.skipif(
     find("miniupnpd") is None,
@@ -47,6 +48,7 @@ def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) ->
     a, b = net.node("node-a"), net.node("node-b")
     mapping = wait_for_mapping(net, "node-a")
     assert (mapping["protocol"], mapping["external"]) == (protocol, EXTERNAL)
+    assert f"PortMapping: {EXTERNAL} by {protocol}\n" in node(net, "node-a", "netcheck")
 
     echoes = a.stream(b, count=200, interval=0.01).finish()
 
@@ -142,6 +144,13 @@ def test_a_node_that_stops_gives_its_port_back(lab: StartLab, protocol: str) -> 
 
     net.lab.daemon("node-a", "stop")
     wait_until_router_maps(net, [])
+
+    ended = {"event": "daemon", "host": "node-a", "state": "exited"}
+    assert net.lab.wait_for_event(ended, within=10)["status"] == 0
+    assert len(net.events("node-a", "stopped")) == 1
+    assert "ts0" not in net.run("node-a", "ip", "-br", "link").stdout
+    assert "41641" not in net.run("node-a", "ss", "-Huan").stdout
+    assert not (net.lab.folder / "hosts/node-a/control.sock").exists()
 
 
 def test_a_router_that_restarts_is_asked_again_at_once(lab: StartLab) -> None:
