@@ -103,6 +103,7 @@ class Reachable:
 
 class RunningRelay(Reachable):
     def __init__(self, *argv: str, port: int = 0) -> None:
+        self.argv = argv
         self.process = start("--hostname", HOST, "--listen", f"127.0.0.1:{port}", *argv)
         self.ready = self.event()
         self.port = int(self.ready["listen"].rpartition(":")[2])
@@ -136,24 +137,26 @@ class RunningRelay(Reachable):
 class SuppliedDerper(Reachable):
     """Somebody else's `derper`, with a certificate and a key of ours."""
 
-    def __init__(self, binary: str, authority: Authority, folder: Path) -> None:
+    def __init__(self, binary: str, authority: Authority, folder: Path, *argv: str) -> None:
         private, config = new_key(), folder / "derper.json"
         config.write_text(json.dumps({"PrivateKey": private.to_file_text()}))
         shutil.copy(authority.cert, folder / f"{HOST}.crt")
         shutil.copy(authority.key, folder / f"{HOST}.key")
         self.key, self.port = private.public, free_port()
-        argv = [binary, "-a", f"127.0.0.1:{self.port}", "-hostname", HOST, "-c", str(config)]
-        argv += ["-certmode", "manual", "-certdir", str(folder), "-http-port", "-1", "-stun=false"]
-        self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if b"serving on" in line:
-                return
-        raise AssertionError(f"{binary} ended with {self.process.wait()}")
+        own = [binary, "-a", f"127.0.0.1:{self.port}", "-hostname", HOST, "-c", str(config)]
+        own += ["-certmode", "manual", "-certdir", str(folder), "-http-port", "-1"]
+        quiet = subprocess.DEVNULL
+        self.process = subprocess.Popen([*own, *argv], stdout=quiet, stderr=quiet)
+        while not self._listens():  # it says so before it does
+            assert self.process.poll() is None, f"{binary} ended with {self.process.returncode}"
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.communicate(timeout=PATIENCE)
+        self.process.wait(PATIENCE)
+
+    def _listens(self) -> bool:
+        with socket.socket() as tcp:
+            return tcp.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def free_port() -> int:

@@ -1,20 +1,24 @@
 """What every client of a DERP server relies on, asked of our relay and of a derper, if one is supplied.
 
-`PUNCHLAB_DERPER=/path/to/derper` supplies it (`go install tailscale.com/cmd/derper@latest`).
+`PUNCHLAB_DERPER=/path/to/derper` supplies it (`go install tailscale.com/cmd/derper@latest`; v1.94.2 passes).
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
+from node.core import relay_events as events
 from node.core.http_upgrade import switching_protocols
+from node.core.relay_events import PacketsReceived, RelayPong, RelayUp
+from node.io.loop import Loop
 from node.keys import NodePrivate, NodePublic
-from node.wire import derp
+from node.wire import derp, stun
 from node.wire.derp import PeerGone, Ping, Pong, RecvPacket, SendPacket
 from node.wire.derp_framing import (
     CLIENT_INFO,
@@ -25,9 +29,13 @@ from node.wire.derp_framing import (
     pack_frame,
 )
 from node.wire.derp_login import ClientDetails, seal
+from node.wire.endpoint import Endpoint
 from tests.node.relay_rig import DISCO, FAST, MESH_KEY, SLOW, client_info, send
 from tests.node.running_relay import (
+    HOST,
+    PATIENCE,
     Authority,
+    Client,
     Reachable,
     RunningRelay,
     SuppliedDerper,
@@ -40,22 +48,50 @@ SUPPLIED = os.environ.get("PUNCHLAB_DERPER", "")
 NOBODY = new_key()
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def mesh_key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("mesh") / "mesh.key"
+    file.write_text(MESH_KEY.hex())
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def stun_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="module", params=["ours", "supplied"])
 def relay(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Reachable]:
-    authority = Authority(tmp_path_factory.mktemp("ca"))
+    request: pytest.FixtureRequest, authority: Authority, mesh_key: str, stun_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Reachable]:  # fmt: skip
     if request.param == "ours":
-        files = ["--cert", str(authority.cert), "--key", str(authority.key)]
-        ours = RunningRelay(*files, "--stun-port", "0")
+        ours = meshed(authority, mesh_key, "--stun-port", str(stun_port))
         yield ours
         assert ours.stop() == 0
         return
     if not SUPPLIED:
         pytest.skip("no other derper: PUNCHLAB_DERPER=/path/to/derper supplies one")
-    theirs = SuppliedDerper(SUPPLIED, authority, tmp_path_factory.mktemp("derper"))
+    folder = tmp_path_factory.mktemp("derper")
+    argv = ["-stun-port", str(stun_port), "-mesh-psk-file", mesh_key]
+    theirs = SuppliedDerper(SUPPLIED, authority, folder, *argv)
     yield theirs
     theirs.stop()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
 
 
 # --- greeting and login ---
@@ -185,7 +221,7 @@ def test_frames_that_end_the_connection(relay: Reachable, fatal: bytes) -> None:
 
 
 def test_a_mesh_key_that_is_not_the_servers_is_worth_nothing(relay: Reachable) -> None:
-    with up(relay, new_key(), ClientDetails(mesh_key=MESH_KEY)) as tls:
+    with up(relay, new_key(), ClientDetails(mesh_key=bytes(32))) as tls:
         tls.sendall(derp.WatchConns().pack())
         assert read_to_end(tls) == b""
 
@@ -196,7 +232,55 @@ def test_a_frame_of_an_unknown_type_is_skipped(relay: Reachable) -> None:
         assert frame(tls) == Pong(b"12345678")
 
 
-# --- pages ---
+# --- our own client, and our relay as one of its mesh ---
+
+
+def test_our_client_starts_fast_and_carries(
+    relay: Reachable, authority: Authority, loop: Loop
+) -> None:
+    a, b = (Client(loop, relay.node(), authority.ca) for _ in range(2))
+    for client in (a, b):
+        assert client.wait_for(RelayUp) == RelayUp(relay.key)
+        assert client.connection.fast_start
+    a.connection.send_packets(b.public, [b"hello"])
+    assert b.wait_for(PacketsReceived) == PacketsReceived(a.public, [b"hello"])
+    a.connection.close()
+    assert b.wait_for(events.PeerGone) == events.PeerGone(a.public, 0)
+    b.connection.close()
+
+
+def test_our_relay_forwards_to_clients_of_a_relay_whose_mesh_key_it_has(
+    relay: Reachable, authority: Authority, mesh_key: str, loop: Loop
+) -> None:
+    trust = ["--ca", str(authority.ca), "--mesh-with", f"{HOST}:{relay.port}/127.0.0.1"]
+    here = meshed(authority, mesh_key, "--stun-port", "0", *trust)
+    here.wait_for("mesh_connected")
+    a, b = Client(loop, here.node(), authority.ca), Client(loop, relay.node(), authority.ca)
+    a.wait_for(RelayUp)
+    b.wait_for(RelayUp)
+    while not here.metric("derp_packets_forwarded_out"):  # until the news of b has come here
+        a.connection.send_packets(b.public, [b"are you there?"])
+        a.connection.ping()
+        a.wait_for(RelayPong)
+    assert b.wait_for(PacketsReceived) == PacketsReceived(a.public, [b"are you there?"])
+    for client in (a, b):
+        client.connection.close()
+    assert here.stop() == 0
+
+
+# --- STUN and pages ---
+
+
+def test_stun_is_strict(relay: Reachable, stun_port: int) -> None:
+    good = stun.request(b"the good one")
+    generic = b"\x00\x01\x00\x00" + stun.COOKIE + b"generic one."
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(PATIENCE)
+        udp.connect(("127.0.0.1", stun_port))
+        own = Endpoint(*udp.getsockname())
+        for datagram in (generic, good[:-1] + bytes([good[-1] ^ 1]), b"", b"noise", good):
+            udp.send(datagram)
+        assert stun.parse_response(udp.recv(2048)) == (b"the good one", own)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +298,11 @@ def test_pages(relay: Reachable, path: str, header: str, expected: str) -> None:
 
 
 # --- what the tests are made of ---
+
+
+def meshed(authority: Authority, mesh_key: str, *argv: str) -> RunningRelay:
+    files = ["--cert", str(authority.cert), "--key", str(authority.key), "--mesh-key", mesh_key]
+    return RunningRelay(*files, *argv)
 
 
 def up(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,7 @@ from node.core.relay_client import RelayClient
 from node.core.relay_events import PacketsReceived, PeerGone, RelayPong, RelayUp, SendBytes
 from node.io.loop import Loop
 from node.keys import NodePrivate
-from node.wire import derp, derp_framing, stun
-from node.wire.endpoint import Endpoint
+from node.wire import derp, derp_framing
 from tests.node.relay_rig import FAST, SLOW, client_info, send
 from tests.node.running_relay import (
     HOST,
@@ -68,19 +66,6 @@ def log_in(relay: RunningRelay, private: NodePrivate) -> ssl.SSLSocket:
 
 
 # --- TLS and the upgrade ---
-
-
-def test_the_slow_upgrade(relay: RunningRelay) -> None:
-    expected = switching_protocols(relay.key) + derp.ServerKey(relay.key).pack()
-    with relay.tls() as tls:
-        tls.sendall(SLOW)
-        assert receive_exactly(tls, len(expected)) == expected
-
-
-def test_the_fast_upgrade_begins_with_byte_01(relay: RunningRelay) -> None:
-    with log_in(relay, new_key()) as tls:
-        tls.sendall(derp.Ping(b"12345678").pack())
-        assert receive_exactly(tls, 13) == derp.Pong(b"12345678").pack()
 
 
 @pytest.mark.parametrize("request_", [SLOW, FAST], ids=["slow", "fast"])
@@ -212,27 +197,6 @@ def test_a_reader_that_stops_loses_packets_then_its_connection_and_nobody_waits(
         assert relay.metric("derp_sclient_write_timeouts") == 1
         stream = read_to_end(b)
         assert stream.startswith(derp.RecvPacket(alice.public, bytes(60_000)).pack())
-
-
-# --- STUN ---
-
-
-def test_stun_is_strict(authority: Authority) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    relay = RunningRelay("--self-signed", "--stun-port", str(port))
-    good = stun.request(b"the good one")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(PATIENCE)
-        udp.connect(("127.0.0.1", port))
-        own = Endpoint(*udp.getsockname())
-        generic = b"\x00\x01\x00\x00" + stun.COOKIE + b"generic one."
-        spoilt = good[:-1] + bytes([good[-1] ^ 1])
-        for datagram in (generic, spoilt, b"", b"noise", good):
-            udp.send(datagram)
-        assert stun.parse_response(udp.recv(2048)) == (b"the good one", own)
-    assert relay.stop() == 0
 
 
 # --- the program ---
