@@ -89,7 +89,7 @@ def test_a_packet_crosses_two_relays_once_and_so_does_the_news_that_its_sender_l
     b.connection.close()
 
 
-def test_a_client_knows_when_the_other_relay_dies(
+def test_a_client_knows_when_the_other_relay_dies_and_reaches_whoever_is_there_once_it_is_back(
     mesh: tuple[RunningRelay, RunningRelay], authority: Authority, loop: Loop
 ) -> None:
     here, there = mesh
@@ -102,7 +102,18 @@ def test_a_client_knows_when_the_other_relay_dies(
     there.process.kill()
     assert a.wait_for(PeerGone) == PeerGone(b.public, 0)
     here.wait_for("mesh_lost")
-    a.connection.close()
+
+    again = RunningRelay(*there.argv, port=there.port)
+    here.wait_for("mesh_connected", relay=f"{HOST}:{there.port}")
+    again.wait_for("mesh_connected", relay=f"{HOST}:{here.port}")
+    c = Client(loop, again.node(), authority.ca)
+    c.wait_for(RelayUp)
+    while not again.metric("derp_packets_forwarded_out"):  # until the news of a has come there
+        c.connection.send_packets(a.public, [b"back again"])
+    assert a.wait_for(PacketsReceived).packets[0] == b"back again"
+    for client in (a, c):
+        client.connection.close()
+    assert again.stop() == 0
 
 
 # --- admission ---
