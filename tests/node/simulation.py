@@ -1,8 +1,9 @@
 """Two nodes and random faults, by seed, on the in-memory internet: minutes of trouble, or a whole day.
 
-Faults: the direct path cut both ways or one way, flapping, UDP loss, NATs rebooted or replaced, relays
-killed and brought back, a node cut from a relay, nodes restarted, both at once, standing still for up to
-a minute, links changed, netmaps set again, silence for minutes. Then everything is mended, and it has to
+Faults: the direct path cut both ways or one way, flapping, UDP loss, NATs rebooted or replaced, with a
+word or without one, relays killed, silent to all and brought back, a node cut from a relay, nodes
+restarted, both at once, standing still for up to a minute, links changed, netmaps set again, silence for
+minutes. Then everything is mended, and it has to
 work: no stuck pair, no busy loop, no unbounded growth, no packet twice.
 """
 
@@ -98,7 +99,7 @@ class Simulation:
             self.cut, self.cut_one_way, self.mend_paths, self.lose, self.reboot_nat,
             self.kill_relay, self.revive_relays, self.cut_relay, self.mend_relays,
             self.restart, self.restart_both, self.freeze, self.flap, self.change_link,
-            self.change_nat, self.set_netmaps, self.nothing,
+            self.change_nat, self.change_address, self.hush_relay, self.set_netmaps, self.nothing,
         ]  # fmt: skip
 
     def cut(self) -> None:
@@ -121,6 +122,11 @@ class Simulation:
 
     def kill_relay(self) -> None:
         self.net.kill(self.dice.choice(list(self.net.relays.values())))
+
+    def hush_relay(self) -> None:
+        """It is up and says nothing to anybody: its connections go on, and lead nowhere."""
+        region = self.dice.choice(list(self.net.relays))
+        self.net.cut_relays |= {(name, region) for name in self.net.machines}
 
     def revive_relays(self) -> None:
         for relay in self.net.relays.values():
@@ -156,10 +162,18 @@ class Simulation:
     def change_nat(self) -> None:
         """Another uplink: from now on it is seen at another address."""
         machine = self.dice.choice((self.a, self.b))
+        if self._move(machine):
+            self.net.perform(machine, machine.mesh.link_changed(self.net.now))
+
+    def change_address(self) -> None:
+        """The provider's doing: the same uplink is seen elsewhere, and nobody is told."""
+        self._move(self.dice.choice((self.a, self.b)))
+
+    def _move(self, machine: Machine) -> bool:
         if machine.nat is not None:
             number = int(machine.nat.address.rpartition(".")[2])
             machine.nat = Nat(f"203.0.113.{10 * (number // 10) + (number + 1) % 10}")
-            self.net.perform(machine, machine.mesh.link_changed(self.net.now))
+        return machine.nat is not None
 
     def change_link(self) -> None:
         machine = self.dice.choice((self.a, self.b))
