@@ -15,12 +15,17 @@ from typing import BinaryIO
 import pytest
 
 from lab.client import Lab
+from tests.fetched import fetched
 
 ROOT = Path(__file__).parent.parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 WITHOUT_TUN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net; exec "$@"', "sh")
 HEAD = "import pytest\nfrom lab.pytest_plugin import NoReply\n"
 FAILS = "def test_it(lab):\n    net = lab('small.toml')\n    assert net.events() == []\n"
+SAYS_A_PATH = (
+    *("sh", "-c"),
+    """echo '{"event": "path", "peer": "bob", "kind": "direct", "via": "192.0.2.1:5000"}'; exec sleep 99""",
+)
 FAILS_TWICE = """
 @pytest.fixture(scope="module")
 def net(module_lab):
@@ -199,7 +204,8 @@ def test_tests_run_side_by_side(run: Run) -> None:
 def test_a_page_of_the_run_shows_what_the_labs_saw(run: Run, project: Path) -> None:
     text = (
         "def test_it(lab):\n"
-        "    net = lab('small.toml')\n"
+        f"    net = lab('small.toml', set={{'host.alice.argv': {[*SAYS_A_PATH]}}})\n"
+        "    net.wait_for_event('alice', 'path')\n"
         "    net.unplug('bob')\n"
         "def test_other():\n"
         "    assert 1 == 2\n"
@@ -212,6 +218,9 @@ def test_a_page_of_the_run_shows_what_the_labs_saw(run: Run, project: Path) -> N
     assert "1 passed, 1 failed, 0 skipped" in page
     assert "bob was unplugged" in page
     assert "assert 1 == 2" in page
+    assert '<svg class="upgrades"' in page
+    assert "<title>direct via 192.0.2.1:5000 from 0." in page
+    assert fetched(page) == []
 
 
 def test_a_page_that_cannot_be_written_is_told_before_anything_runs(run: Run) -> None:

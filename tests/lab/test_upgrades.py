@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from lab.model.events import CallMeMaybe, PathMoved
 from lab.view.tests_html import Drawn, Ran, html
 from lab.view.upgrades import Stretch, Upgrades, svg, upgrades
+from tests.fetched import fetched
 
 
 def moved(at: float, kind: str, via: str = "nyc") -> PathMoved:
@@ -63,3 +64,4 @@ def test_what_others_wrote_is_text_on_the_page() -> None:
     page = html([Ran("<x4>", "failed", 0.1, "<x5>", [lab])], 1.0)
     assert [f"&lt;x{n}&gt;" in page for n in range(1, 6)] == [True] * 5
     assert "<x" not in page
+    assert fetched(page) == []
