@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ from invoke.parser import Parser
 from lab import commands, program
 from lab.commands.contents import Entry
 from lab.completion import completions
+from lab.model.network import Topology
+from lab.model.topology import load
+from lab.view.diagrams.dot import dot
+from lab.view.diagrams.svg import svg
 from tasks import namespace
 from tests.lab.conftest import Up
 from tests.lab.plans import two_hosts
@@ -189,6 +193,16 @@ def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
 
     assert done.stderr == ""
     assert done.returncode in (0, 141)
+
+
+@pytest.mark.parametrize("made", [svg, dot])
+def test_a_diagram_is_printed_in_the_form_that_is_asked_for(
+    made: Callable[[Topology], str],
+) -> None:
+    done = said("punchlab", "lab.graph", "nat-pair", "--format", made.__name__)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == made(load("nat-pair"))
 
 
 def paragraphs(name: str) -> list[str]:
