@@ -26,14 +26,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument(
         "--only",
-        choices=(*NAMES, *LONG),
+        metavar="BENCHMARK",
         action="append",
-        help="one of them; fuzz, which takes a minute a round, runs only if named here",
+        help=f"{', '.join(NAMES)}; or fuzz, which takes a minute a round, so that it has to be named",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON document a benchmark")
     parser.add_argument("--out", type=Path, help="a folder for bench.html, .md, .json and .svg")
     args = parser.parse_args()
+    if unknown := [name for name in args.only or () if name not in (*NAMES, *LONG)]:
+        parser.exit(2, f"--only {unknown[0]}: there is {', '.join((*NAMES, *LONG))}\n")
     names = [part for name in args.only or NAMES for part in PARTS.get(name, (name,))]
     tables = list[Table]()
     progress = Progress(len(names), "benchmarks")

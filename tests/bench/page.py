@@ -32,7 +32,10 @@ SETTLED = 2.0  # seconds after a page was opened
 PATIENCE = 30.0  # seconds for a pair to find a path
 EVERY = "0.1"  # seconds between two pings of a pair
 LATE = 20.0  # ms: a frame that took longer was not the next one
-AT_LEAST, AT_MOST = 60, 200  # frames a second, ms
+AT_LEAST = (
+    59.5  # frames a second: 60, of which a screen never gives more, so that a mean is just below
+)
+AT_MOST = 200  # ms
 NO_BROWSER = "No browser to measure in: apt-get install chromium."
 
 COLUMNS = ("where", "frames a second", "over 20 ms", "CPU ms a frame", "drawn after, ms")
@@ -81,7 +84,7 @@ def told(table: Table, where: str, seen: list[Seen]) -> None:
     delays = [ms for each in seen for ms in each.delays]
     drawn = f"{median(delays):.0f}, at most {max(delays):.0f}"
     table.add([where, f"{rate:.1f}", f"{late:.1%}", f"{spent:.1f}", drawn])
-    table.at_least(AT_LEAST, "frames/s", f"the page on {where}", round(rate))
+    table.at_least(AT_LEAST, "frames/s", f"the page on {where}", rate)
     table.at_most(AT_MOST, "ms", f"the page on {where}: an event is drawn after", max(delays))
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.bench.__main__ import LONG, NAMES, write
 from tests.bench.figures import Goal, Table, goals_of
 from tests.bench.picture import score, svg
 from tests.bench.report import html
+from tests.fetched import fetched
 
 FAST = Goal("TCP", 4.2, 4.0, "x")
 SLOW = Goal("ping", 2.6, 1.3, "x", at_least=False)
@@ -42,3 +48,31 @@ def test_the_page_has_the_picture_and_every_table_as_text() -> None:
     assert "1 of 1 goals met" in shown
     assert "<td>&lt;node&gt;</td><td>5</td>" in shown
     assert "<p>a note</p>" in shown
+    assert fetched(shown) == []
+
+
+def test_a_folder_gets_the_run_as_a_page_as_text_as_data_and_as_a_picture(tmp_path: Path) -> None:
+    table = Table("Start-up", ["what", "ms"], [["node", "5"]], goals=[FAST])
+    write(tmp_path / "a" / "b", [table, goals_of([table])])
+    made = {file.name: file.read_text() for file in (tmp_path / "a" / "b").iterdir()}
+    assert sorted(made) == ["bench.html", "bench.json", "bench.md", "bench.svg"]
+    assert "| TCP | 4.2x | at least 4x | yes |" in made["bench.md"]
+    assert [each["title"] for each in json.loads(made["bench.json"])] == [
+        "Start-up",
+        "The numbers to reach",
+    ]
+    assert made["bench.svg"] == svg([table])
+    assert made["bench.svg"].strip() in made["bench.html"]
+    assert fetched(made["bench.html"]) == fetched(made["bench.svg"]) == []
+
+
+def test_what_a_page_would_fetch_is_found() -> None:
+    page = '<a href="#a"><img src="data:,"><IMG SRC=x.png><style>a { b: url("y") } @import "z";'
+    assert fetched(page) == ["img src=x.png", 'url("y")', '@import "z"']
+
+
+def test_a_benchmark_that_is_none_is_told_in_a_line() -> None:
+    argv = [sys.executable, "-m", "tests.bench", "--only", "nonsense"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"--only nonsense: there is {', '.join([*NAMES, *LONG])}\n"
