@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,11 +18,9 @@ from tests.e2e.pseudo_terminal import COLUMNS, ROWS, PseudoTerminal
 
 pytestmark = pytest.mark.needs_lab
 ROOT = str(Path(__file__).parent.parent.parent)
-LEGS, WAY, PATH = (
-    2,
-    4,
-    6,
-)  # rows of the screen: to the relay, between the ends, the path from a to b
+# Rows of the screen: to the relay, between the ends, the path from a to b, round trips and losses.
+LEGS, WAY, PATH, TRIP = 2, 4, 6, 8
+BY_RELAY = 2 * (15 + 30 + 30 + 15)  # ms: no round trip by the relay takes less, such are the delays
 
 
 def test_the_three_styles_come_in_order_and_a_cut_is_seen_to_heal(env: dict[str, str]) -> None:
@@ -30,6 +30,10 @@ def test_the_three_styles_come_in_order_and_a_cut_is_seen_to_heal(env: dict[str,
         assert seen == ["solid", "dashed", "double"]
         terminal.until(lambda rows: rows[PATH].startswith(" node-a to node-b: direct via 203.0"))
         assert "delays made for the demo: 30ms to nyc" in terminal.rows[-2]
+        terminal.until(lambda rows: ms(rows[TRIP]) < BY_RELAY)  # the newest bar
+        assert ms(terminal.rows[TRIP + 1]) >= BY_RELAY  # the highest one
+        terminal.until(lambda rows: any("^direct" in row for row in rows))  # where it dropped
+        assert re.search(r"packets lost so far: 0 of [1-9]", terminal.rows[TRIP])
 
         terminal.press("c")
         terminal.until(lambda rows: " cut " in rows[WAY])
@@ -68,6 +72,9 @@ def test_keys_break_and_mend_what_they_name_and_ctrl_c_leaves_nothing(
         terminal.press("n")
         terminal.until(lambda rows: "n home-a its own NAT" in rows[-1])
         assert any("home-a forgot" in row for row in terminal.rows)
+        terminal.until(lambda rows: "relay via nyc" in rows[PATH])
+        terminal.press("n")
+        terminal.until(lambda rows: "n home-a symmetric" in rows[-1] and "direct" in rows[PATH])
 
         terminal.press("\x03")
         assert terminal.finish(within=30) == 0
@@ -102,11 +109,15 @@ def test_without_a_terminal_there_are_lines_and_a_recording_plays(
     assert any("direct via 203.0.113.20:41641" in text for _, _, text in pieces)
 
 
-def test_it_ends_by_itself_after_its_seconds(env: dict[str, str]) -> None:
-    done = invoke(env, "lab.demo", "public", "--seconds", "0.1")
-
-    assert (done.returncode, running(env)) == (0, [])
-    assert done.stdout.splitlines()[-1].startswith("node-a to node-b: ")
+def test_plain_lines_are_had_on_a_terminal_too_and_it_ends_after_its_seconds(
+    env: dict[str, str],
+) -> None:
+    with demo(env, "public", "--plain", "--seconds", "0.1") as terminal:
+        assert terminal.finish(within=60) == 0
+        assert "\x1b[?1049h" not in terminal.raw  # no screen
+        assert re.search(r"^ +before  the lab is up", terminal.raw, re.M)
+        assert re.search(r"^node-a to node-b: .* packets lost\r\n", terminal.raw, re.M)
+    assert running(env) == []
 
 
 def test_a_terminal_that_can_do_nothing_gets_lines_until_somebody_ends_it(
@@ -162,6 +173,11 @@ def invoke(env: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[s
 
 def running(env: Mapping[str, str]) -> list[object]:
     return json.loads(invoke(env, "lab.list", "--json").stdout or "[]")  # type: ignore[no-any-return]
+
+
+def ms(row: str) -> float:
+    found = re.search(r"(\d+) ms", row)
+    return float(found[1]) if found else math.inf
 
 
 def note_styles(rows: list[str], seen: list[str]) -> bool:
