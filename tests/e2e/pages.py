@@ -16,12 +16,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "lab/README.md", "node/README.md", "topologies/README.md")
+OTHERS = ("tests/e2e/README.md", "tests/bench/README.md")  # that show no output
 
 _FENCE = re.compile(r"^```(?:console)?\n(.*?)^```$", re.M | re.S)
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+_INLINE = re.compile(r"`((?:\./punchlab|punchlab|invoke|python -m) [^`]+)`")
 _CODE = re.compile(r"^```\w*\n(.*?)^```$|^((?:    .*\n)+)", re.M | re.S)
 _CHANGING = (
     (re.compile(r"\d+(\.\d+)? ?(ms|s)\b"), "N s"),
     (re.compile(r"\bpid \d+"), "pid N"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "KEY"),
+    (re.compile(r"(?<= from )\d+\.\d+(?= on$)"), "N"),
     (re.compile(r"(?<=[\d\]]):\d{4,5}\b"), ":PORT"),
     (re.compile(r"\b\d+ (?=pings|packets|endpoints|destinations)"), "N "),
 )
@@ -50,12 +55,18 @@ def shown(page: str) -> Iterator[Shown]:
 
 
 def mentioned(page: str) -> Iterator[list[str]]:
-    """The words of each of our commands in a block of code, run or not."""
-    for fenced, indented in _CODE.findall((ROOT / page).read_text()):
-        for line in (fenced or indented).splitlines():
-            found = re.match(r"\s*(?:\$ )?(?:\./punchlab|punchlab|invoke) (.*)", line)
-            if found:
-                yield shlex.split(found[1], comments=True)
+    """The words of each of our commands, run or not; those of a module begin with its name."""
+    text = (ROOT / page).read_text()
+    lines = [line for block in _CODE.findall(text) for line in "".join(block).splitlines()]
+    for line in lines + _INLINE.findall(text):
+        found = re.match(r"\s*(?:\$ )?(?:\./punchlab|punchlab|invoke|python -m) (.*)", line)
+        if found and not re.search(r"\.\.\.|\bCOMMAND\b", line):
+            yield shlex.split(found[1], comments=True)
+
+
+def examples(page: str) -> list[str]:
+    """In Python."""
+    return _PYTHON.findall((ROOT / page).read_text())
 
 
 def _lines(text: str) -> list[str]:
