@@ -1,10 +1,10 @@
 """Where this node can be reached: what we tell a peer in a CallMeMaybe.
 
-Five sources: a port that our router has mapped to ours, where anybody may come in; what STUN servers
+Six sources: a port that our router has mapped to ours, where anybody may come in; what STUN servers
 saw; where the NAT's mapping varies, its address with our own port, for somebody may have set up a
-static forward there; the addresses of our own interfaces; and, where no STUN server has answered in a
-family, what peers saw when we pinged them. Behind a NAT with endpoint-dependent mapping that last kind
-is good for nobody else, hence the last resort.
+static forward there; what whoever runs the node says; the addresses of our own interfaces; and, where
+no STUN server has answered in a family, what peers saw when we pinged them. Behind a NAT with
+endpoint-dependent mapping that last kind is good for nobody else, hence the last resort.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class OwnEndpoints:
     def __init__(self) -> None:
         self.local: tuple[Endpoint, ...] = ()
         self.mapped: Endpoint | None = None  # by our router, for us
+        self.explicit: tuple[Endpoint, ...] = ()  # named by whoever runs this node
         self._seen: dict[Endpoint, float] = {}  # the latest last, and when it was
 
     def all(
@@ -62,7 +63,7 @@ class OwnEndpoints:
         seen = [each for each in reversed(alive) if each.is_ipv6 not in families]
         mapped = [self.mapped] if self.mapped else []
         forwarded = self._forwarded(stun) if mapping_varies else []
-        learned = [*mapped, *_newest(stun), *forwarded, *_newest(seen)]
+        learned = [*mapped, *_newest(stun), *forwarded, *_newest(seen), *self.explicit]
         usable = [each for each in learned if not is_overlay(each.address)]
         return list(dict.fromkeys([*usable, *self.local]))
 

@@ -85,6 +85,10 @@ class Surroundings:
         self._own.local = tuple(endpoints)
         return self._changes(now)
 
+    def set_explicit(self, endpoints: Iterable[Endpoint]) -> None:
+        """Where whoever runs this node says that it can be reached. To be said before `set_local`."""
+        self._own.explicit = tuple(endpoints)
+
     def set_mapped(self, endpoint: Endpoint | None, now: float) -> list[News]:
         """The port that our router has mapped to ours."""
         self._own.mapped = endpoint

@@ -116,6 +116,7 @@ class Daemon:
         self._configure_tun(self.netmap)
         self._watch = LinkWatch(self.loop, self._tun.index, self._links_changed)
         self._apply_netmap(self.netmap)
+        self.mesh.surroundings.set_explicit(self.settings.endpoints)
         local = self._local_endpoints(self._watch.links)
         self.perform(self.mesh.set_local_endpoints(local, self.loop.now()))
         self.loop.watch(self._tun.fd, READ, self._traffic.tun_readable)

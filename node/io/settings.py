@@ -8,10 +8,15 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from node.keys import BadKey, NodePrivate
 from node.netmap import Netmap, NetmapError, parse_netmap
+
+if TYPE_CHECKING:
+    from node.wire.endpoint import Endpoint
 
 BAD_INPUT, CANNOT_HERE = 2, 3
 PORT = 41641
@@ -40,6 +45,7 @@ class Settings:
     websocket: bool = False
     events: str = "-"
     verbose: bool = False
+    endpoints: Sequence[Endpoint] = ()  # where peers are told to try as well
     port_mapping: int | None = None  # seconds of a mapping, 0: none; None: as RFC 6886 advises
     keylog: str | None = None
     data_path: str = "auto"

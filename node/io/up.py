@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from node.io.settings import PORT, WAYS, Settings
+
+if TYPE_CHECKING:
+    from node.wire.endpoint import Endpoint
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,6 +28,15 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--websocket", action="store_true", help="speak to relays in WebSockets")
     parser.add_argument("--events", default="-", metavar="F", help="append events there (- stdout)")
+    parser.add_argument(
+        "--endpoint",
+        type=_endpoint,
+        action="append",
+        default=[],
+        dest="endpoints",
+        metavar="ADDRESS:PORT",
+        help="tell peers to try there too, such as at a static forward; may be repeated",
+    )
     parser.add_argument(
         "--port-mapping",
         type=_seconds,
@@ -58,6 +71,16 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 0xFFFF:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
+
+
+def _endpoint(text: str) -> Endpoint:
+    from node.wire.endpoint import parse_endpoint
+    from node.wire.malformed import Malformed
+
+    try:
+        return parse_endpoint(text)
+    except Malformed:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT") from None
 
 
 def _seconds(text: str) -> int:

@@ -123,8 +123,10 @@ def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab, tmp_p
 
 @pytest.mark.scenario(27)
 def test_a_lease_is_renewed_before_it_ends_and_not_by_a_frozen_node(lab: StartLab) -> None:
-    net = lab("port-mapped", set={"host.node-a.args": ["--port-mapping", "2"]})
+    args = ["--port-mapping", "2", "--endpoint", "192.0.2.99:7"]
+    net = lab("port-mapped", set={"host.node-a.args": args})
     wait_for_mapping(net, "node-a")
+    assert "192.0.2.99:7" in net.events("node-a", "endpoints")[-1]["endpoints"]
     a, b = net.node("node-a"), net.node("node-b")
 
     a.stream(b, count=350, interval=0.01).finish()  # more than a lease and a half

@@ -119,6 +119,16 @@ def test_a_proxy_that_is_none_is_refused(
     assert one_line(capsys) == "node: HTTPS_PROXY: not http://HOST:PORT"
 
 
+@pytest.mark.parametrize("text", ["203.0.113.9", "nowhere:1", "203.0.113.9:70000"])
+def test_an_endpoint_that_is_none_is_refused(
+    files: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        up(files, "--endpoint", text)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"argument --endpoint: '{text}' is not ADDRESS:PORT")
+
+
 # --- keys ---
 
 

@@ -115,6 +115,18 @@ def test_one_symmetric_nat_and_an_open_one_meet_directly() -> None:
     net.run_until(lambda: a.kind(b) == "direct" and b.kind(a) == "direct", within=5.0)
 
 
+def test_a_static_forward_that_is_named_is_found_with_one_region_too() -> None:
+    """One region cannot tell that the mapping varies."""
+    nat = symmetric("203.0.113.10")
+    nat.forwards[7777] = Endpoint("192.168.1.10", 41641)
+    net, a, b = pair(nat, symmetric("203.0.113.20"))
+    a.mesh.surroundings.set_explicit([Endpoint("203.0.113.10", 7777)])
+    net.perform(a, a.mesh.set_local_endpoints([a.endpoint], net.now))
+    stream(net, a, b, 200)
+    assert (a.history(b), b.history(a)) == (["relay", "direct"], ["relay", "direct"])
+    assert b.events_of("path")[-1].fields["via"] == "203.0.113.10:7777"
+
+
 @pytest.mark.parametrize(
     ("forwards", "history"),
     [({41641: Endpoint("192.168.1.10", 41641)}, ["relay", "direct"]), ({}, ["relay"])],

@@ -39,5 +39,8 @@ def test_where_the_mapping_varies_a_static_forward_is_guessed_behind_what_was_se
     assert own.all(seen, 0.0, mapping_varies=True) == [*seen, forward, *own.local]
     assert own.all(seen, 0.0) == [*seen, *own.local]
     assert own.all([], 0.0, mapping_varies=True) == [*own.local]
+    own.explicit = (Endpoint("192.0.2.99", 7), Endpoint(CARRIER, 7))
+    assert own.all(seen, 0.0) == [*seen, Endpoint("192.0.2.99", 7), *own.local]
+    own.explicit = ()
     own.mapped = forward  # the router says so itself: told once
     assert own.all(seen, 0.0, mapping_varies=True) == [forward, *seen, *own.local]
