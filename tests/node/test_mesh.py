@@ -89,6 +89,21 @@ def test_two_symmetric_nats_stay_on_the_relay() -> None:
     assert (a.history(b), b.history(a)) == (["relay"], ["relay"])
 
 
+@pytest.mark.scenario(89)
+def test_what_a_relay_delivers_twice_comes_once() -> None:
+    net, a, b = pair(symmetric("203.0.113.10"), symmetric("203.0.113.20"))
+    stream(net, a, b, 3)
+    net.send(a, b, b"hello")
+    _, recorded = net.relays[900].carried[-1]
+    net.run(1.0)
+
+    for _ in range(2):
+        net.perform(b, b.mesh.receive_relay(900, a.key, [recorded], net.now))
+
+    assert payloads(b).count(b"hello") == 1
+    assert b.mesh.all_counters["replayed"] == 2
+
+
 def test_the_status_tells_which_pings_went_out_and_that_none_was_answered() -> None:
     net, a, b = pair(symmetric("203.0.113.10"), symmetric("203.0.113.20"))
     stream(net, a, b, 200)
