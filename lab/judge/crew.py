@@ -119,7 +119,8 @@ def cluster(address: str) -> Iterator[Cluster]:
         distributed: Any = import_module("distributed")
     except ImportError:
         raise CannotHere(
-            "--scheduler needs the package distributed", "pip install 'punchlab[distributed]'"
+            "--scheduler needs the package distributed",
+            "`./punchlab lab.matrix --scheduler ...` brings it; so does `pip install distributed`",
         ) from None
     for noisy in ("distributed", "tornado", "bokeh"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
