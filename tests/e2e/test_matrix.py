@@ -11,6 +11,8 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
+from tests.lab.cluster import StartWorker, wait_for_workers
+
 ROOT = Path(__file__).parent.parent.parent
 PROFILES = "open,restricted-cone,port-restricted-cone,symmetric"
 NEVER_DIRECT = {("port-restricted-cone", "symmetric"), ("symmetric", "symmetric")}
@@ -23,7 +25,7 @@ def matrix(*words: str, become: list[str] | None = None) -> subprocess.Completed
 
 @pytest.mark.scenario(2)
 def test_every_pair_of_four_profiles_goes_as_expected(tmp_path: Path) -> None:
-    done = matrix("--profiles", PROFILES, "--out", str(tmp_path), "--json")
+    done = matrix("--profiles", PROFILES, "--workers", "2", "--out", str(tmp_path), "--json")
 
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
@@ -39,6 +41,27 @@ def test_every_pair_of_four_profiles_goes_as_expected(tmp_path: Path) -> None:
     assert Xml.parse(tmp_path / "matrix.xml").getroot().get("failures") == "0"
     assert "16 agree" in (tmp_path / "matrix.md").read_text()
     assert "16 agree" in (tmp_path / "matrix.html").read_text()
+
+
+@pytest.mark.scenario(2)
+def test_the_workers_of_a_cluster_come_to_the_same(
+    scheduler: str, start_worker: StartWorker
+) -> None:
+    start_worker("one")
+    start_worker("two")
+    wait_for_workers(scheduler, 2)
+
+    done = matrix("--profiles", "open,symmetric", "--scheduler", scheduler, "--json")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["summary"]["agrees"] == report["summary"]["cells"] == 4
+    paths = {
+        (each["initiator"], each["responder"]): each["observed"]["path"] for each in report["cells"]
+    }
+    assert [pair for pair, path in paths.items() if path != "direct"] == [
+        ("symmetric", "symmetric")
+    ]
 
 
 @pytest.mark.scenario(2)

@@ -39,6 +39,20 @@ def test_its_tests_leave_junit_a_summary_and_evidence(
     assert (tmp_path / "results/evidence").exists() == bool(status)
 
 
+@pytest.mark.parametrize(("profiles", "status"), [("open", 0), ("opne", 2)])
+def test_its_matrix_is_in_the_summary_and_among_the_results(
+    tmp_path: Path, profiles: str, status: int
+) -> None:
+    done = run_step("Matrix", tmp_path, {"matrix": profiles, "results": "results"})
+
+    assert done.returncode == status, done.stdout + done.stderr
+    if status:
+        assert "opne" in done.stderr
+        return
+    assert "1 agree" in (tmp_path / "summary.md").read_text()
+    assert (tmp_path / "results/matrix/matrix.xml").exists()
+
+
 def test_the_workflow_gives_the_action_only_inputs_that_it_has() -> None:
     workflow, action = read(GITHUB / "workflows/labs.yml"), read(ACTION)
     given = workflow["jobs"]["labs"]["steps"][-1]["with"]
