@@ -49,7 +49,7 @@ static unsigned ones_sum(const uint8_t *p, size_t length)
     return get16(swapped);
 }
 
-static unsigned complement(unsigned sum) { return sum == 0xffff ? 0 : 0xffff - sum; }
+static unsigned complement(unsigned sum) { return sum == 0 || sum == 0xffff ? 0 : 0xffff - sum; }
 
 /* For `sum` > 0, which a pseudo header always is. */
 static unsigned upper_complement(uint64_t sum, int protocol)

@@ -26,6 +26,14 @@ def test_nothing_is_raised(name: str) -> None:
     target(b"")
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("tun_reads", "ff0000c3110000000100000000")],  # a checksum over nothing but zeros
+)
+def test_what_was_found_once_is_found_no_more(name: str, found: str) -> None:
+    TARGETS[name](bytes.fromhex(found))
+
+
 @given(st.binary(max_size=300))
 @settings(max_examples=50, deadline=None)
 def test_no_bytes_at_all_make_any_of_them_raise(data: bytes) -> None:
