@@ -262,7 +262,10 @@ class Netcheck:
         old = self.report.preferred if self.report else None
         if not latency:
             return old
-        lately = {r: min(m.latency for m in self._history if m.region == r) for r in latency}
+        lately = dict(latency)  # of this run, which may have begun before a long sleep
+        for each in self._history:
+            if each.region in lately:
+                lately[each.region] = min(lately[each.region], each.latency)
         new = min(lately, key=lambda region: (lately[region], region))
         if old not in lately:
             return new

@@ -300,6 +300,15 @@ def test_another_link_of_ours_forgets_what_was_seen() -> None:
     assert netcheck.fresh(10.2) is False
 
 
+def test_a_run_in_which_the_machine_slept_for_long_ends_with_the_answer_that_waited() -> None:
+    netcheck = new_netcheck()
+    to_nyc, to_fra = netcheck.start(TWO_REGIONS, 10.0)
+    answer(netcheck, to_nyc, SEEN, 10.02)
+    outputs = answer(netcheck, to_fra, SEEN, 1000.0)  # before any tick
+    [done] = [each for each in outputs if isinstance(each, NetcheckDone)]
+    assert done.report.preferred == NYC
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
