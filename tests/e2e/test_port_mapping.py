@@ -20,6 +20,7 @@ from lab.model import topology
 from lab.pytest_plugin import Net, NoReply, StartLab
 from lab.world.programs import find
 from tests.e2e.asked import node
+from tests.e2e.captures import captured
 
 pytestmark = pytest.mark.skipif(
     find("miniupnpd") is None,
@@ -61,12 +62,16 @@ def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) ->
 
 
 @pytest.mark.scenario(24, 26)
-def test_without_a_mapping_the_same_pair_stays_on_the_relay(lab: StartLab) -> None:
+def test_without_a_mapping_the_same_pair_stays_on_the_relay(lab: StartLab, tmp_path: Path) -> None:
     net = lab("port-mapped", set={PROTOCOLS: []})
     a, b = net.node("node-a"), net.node("node-b")
 
-    echoes = a.stream(b, count=300, interval=0.01).finish()
+    with captured(net, ["home-a"], tmp_path, "udp port 5351 or udp port 1900") as seen:
+        net.daemon("node-a", "restart")
+        echoes = a.stream(b, count=1000, interval=0.01).finish()
 
+    asked = net.run("home-a", "tcpdump", "-nr", str(seen.files["home-a"])).stdout
+    assert set(re.findall(r"> \S+\.(\d+): ", asked)) == {"5351", "1900"}
     assert (echoes.lost, echoes.duplicated) == (0, 0)
     assert a.path_history(b) == b.path_history(a) == ["relay"]
     assert mappings(net, "node-a") == []  # a router that is silent is no news

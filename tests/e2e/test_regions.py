@@ -17,6 +17,8 @@ import pytest
 from lab.model.verdict import expect
 from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
 from tests.e2e.asked import status
+from tests.e2e.captures import wait_for_packets
+from tests.e2e.pairs import at_last, lost_after
 
 LONG = 5.0  # seconds; far more than it takes, and less than one more WireGuard handshake's patience
 
@@ -114,11 +116,20 @@ def test_home_moves_to_a_relay_that_came_nearer(lab: StartLab) -> None:
     net = lab("two-regions", set={"link.nyc.delay": "20ms", "link.fra.delay": "80ms"})
     a, b = net.node("node-a"), net.node("node-b")
     assert nearest(net) == "nyc"
+    b.ping(a)
+    stream = b.stream(a, count=300, interval=0.02)
+    wait_for_packets(net, "nyc", 20, "tcp port 443")  # it is under way
 
     net.lab.link("fra", delay="1ms")
+    nearer = at_last(net, "link")
 
-    assert nearest(net) == "fra"
-    b.ping(a)
+    assert nearest(net) == status(net, "node-a")["home"] == "fra"
+    moved = at_last(net, "netcheck", host="node-a", preferred="fra")
+    echoes = stream.finish()
+    assert echoes.sent[0] < nearer < moved < echoes.sent[-1]
+    assert lost_after(echoes, nearer) == 0  # but for what was on that link
+    assert set(a.path_history(b)) == set(b.path_history(a)) == {"relay"}
+
     net.lab.daemon("nyc", "kill")
     assert reaches(b, a)
 
