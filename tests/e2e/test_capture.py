@@ -180,6 +180,21 @@ def test_a_command_is_captured_for_as_long_as_it_runs_and_its_evidence_is_told(
     assert failed.returncode == 3
 
 
+def test_evidence_is_diagrams_for_documents_and_one_document_for_programs(
+    upgrade: tuple[Net, Path],
+) -> None:
+    _, file = upgrade
+
+    drawn = invoke("lab.evidence", str(file), "--mermaid")
+    document = json.loads(invoke("lab.evidence", str(file), "--json").stdout)
+
+    assert drawn.stdout.startswith("sequenceDiagram\n")
+    assert drawn.stdout.count("sequenceDiagram") == 1  # of the one upgrade
+    assert "first direct packet" in drawn.stdout
+    assert [flow["counts"]["lost"] for flow in document["flows"]] == [0, 0]
+    assert [each["source"] for each in document["flows"]] == ["node-a", "node-b"]
+
+
 def test_plaintext_on_a_link_is_a_failure(upgrade: tuple[Net, Path]) -> None:
     _, file = upgrade
     told = invoke("lab.evidence", str(file), "--find", "Upgrade: DERP", "--find", "M-SEARCH")

@@ -75,6 +75,14 @@ def test_an_explanation_is_text_for_people_and_one_document_for_programs(
     ]
 
 
+def test_an_explanation_with_routers_measured_says_so(invoke: Callable[..., Result]) -> None:
+    told = invoke("lab.explain", "nat-pair", "node-a", "node-b", "--measure")
+
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.count("measured: it is what it is called") == 2
+    assert told.stderr.splitlines() == ["measuring home-a", "measuring home-b"]
+
+
 def test_each_change_says_what_it_did(invoke: Callable[..., Result]) -> None:
     def said(*words: str) -> list[str]:
         done = invoke(*words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import select
@@ -115,6 +116,11 @@ def test_a_failure_shows_what_the_lab_saw_and_keeps_it(run: Run, project: Path) 
     assert '"greeted"' in (kept / "events.jsonl").read_text()
     assert (kept / "logs" / "alice.log").read_text() == "hello\n"
     assert '"up_seconds"' in (kept / "status.json").read_text()
+    assert "alice -- home -- internet -- bob" in (kept / "drawing.txt").read_text()
+    plan = json.loads((kept / "plan.json").read_text())
+    assert {each["name"] for each in plan["machines"]} == {"alice", "home", "internet", "bob"}
+    topology = json.loads((kept / "topology.json").read_text())
+    assert topology["text"] == (project / "small.toml").read_text()
     assert list((project / "labs").iterdir()) == []  # the lab itself is not kept
 
 
