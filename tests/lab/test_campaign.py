@@ -231,6 +231,15 @@ def test_a_scheduler_that_is_not_there(address: str, monkeypatch: pytest.MonkeyP
         pass
 
 
+def test_without_its_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    with pytest.raises(CannotHere) as told, crew.cluster("tcp://127.0.0.1:9"):
+        pass
+    assert "needs the package distributed" in str(told.value)
+    assert "`./punchlab lab.matrix --scheduler ...` brings it" in str(told.value)
+
+
 # --- helpers
 
 
