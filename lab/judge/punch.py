@@ -13,7 +13,7 @@ from lab.judge.experiments import Inside
 from lab.judge.stage import Endpoint, Socket, Stage
 
 ROUNDS = 4  # the first ping of one side may be what opens the way for the other's second
-PAUSE = 0.15  # seconds that nothing comes, once all is sent and read: more than a round trip
+PAUSE = 0.5  # seconds that nothing comes, once all is sent and read: more than a busy machine stands still
 LOOKS = 4
 
 
