@@ -159,8 +159,8 @@ class SuppliedDerper(Reachable):
             return tcp.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def free_port() -> int:
-    with socket.socket() as free:
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port

@@ -39,6 +39,7 @@ from tests.node.running_relay import (
     Reachable,
     RunningRelay,
     SuppliedDerper,
+    free_port,
     new_key,
     read_to_end,
     receive_exactly,
@@ -46,11 +47,6 @@ from tests.node.running_relay import (
 
 SUPPLIED = os.environ.get("PUNCHLAB_DERPER", "")
 NOBODY = new_key()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +58,7 @@ def mesh_key(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def stun_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    return free_port(socket.SOCK_DGRAM)
 
 
 @pytest.fixture(scope="module", params=["ours", "supplied"])
@@ -85,13 +78,6 @@ def relay(
     theirs = SuppliedDerper(SUPPLIED, authority, folder, *argv)
     yield theirs
     theirs.stop()
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 # --- greeting and login ---

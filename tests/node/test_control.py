@@ -17,13 +17,6 @@ from node.io.loop import Loop
 from node.io.unix_server import CLIENTS, REQUEST
 
 
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
-
-
 class Server:
     """A control socket that echoes; `later` keeps the answers back."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,28 +31,6 @@ from tests.node.running_relay import (
 )
 
 SERVER_INFO_SIZE = derp_framing.HEADER_SIZE + 24 + 16 + len('{"version":2}')
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def relay(authority: Authority) -> Iterator[RunningRelay]:
-    stun_port = "0"
-    relay = RunningRelay(
-        "--cert", str(authority.cert), "--key", str(authority.key), "--stun-port", stun_port
-    )
-    yield relay
-    assert relay.stop() == 0
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 def log_in(relay: RunningRelay, private: NodePrivate) -> ssl.SSLSocket:

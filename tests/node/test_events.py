@@ -5,20 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from node.io.events import QUEUE, EventLog
 from node.io.loop import Loop
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 def lines(fd: int) -> list[dict[str, Any]]:

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from node.io.latency_check import WITHIN, LatencyCheck
 from node.io.loop import Loop
 from node.netmap import DerpNode
 from tests.node.running_relay import Authority, RunningRelay
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def relay(authority: Authority) -> Iterator[RunningRelay]:
-    argv = ["--cert", str(authority.cert), "--key", str(authority.key), "--stun-port", "0"]
-    relay = RunningRelay(*argv)
-    yield relay
-    assert relay.stop() == 0
 
 
 def test_the_time_from_the_request_to_the_answer(relay: RunningRelay, authority: Authority) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ from tests.node.relay_rig import MESH_KEY, SERVER, A, B, Rig, fixed_random, send
 from tests.node.running_relay import Client, RunningRelay, finished
 
 LIMIT = RateLimit(bytes_per_second=10_000, burst=100_000)
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 # --- the file ---

@@ -18,30 +18,10 @@ from tests.node.running_relay import Authority, Client, RunningRelay
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def relay(authority: Authority) -> Iterator[RunningRelay]:
-    argv = ["--cert", str(authority.cert), "--key", str(authority.key), "--stun-port", "0"]
-    relay = RunningRelay(*argv)
-    yield relay
-    assert relay.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def self_signed() -> Iterator[RunningRelay]:
     relay = RunningRelay("--self-signed", "--stun-port", "0")
     yield relay
     assert relay.stop() == 0
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 @pytest.fixture

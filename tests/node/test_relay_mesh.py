@@ -24,18 +24,6 @@ from tests.node.running_relay import (
 )
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
-
-
 def started(authority: Authority, *argv: str, port: int = 0) -> RunningRelay:
     tls = ["--cert", str(authority.cert), "--key", str(authority.key)]
     return RunningRelay(*tls, "--stun-port", "0", *argv, port=port)

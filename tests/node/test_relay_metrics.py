@@ -28,7 +28,7 @@ from tests.node.relay_rig import (
     key,
     send,
 )
-from tests.node.running_relay import RunningRelay
+from tests.node.running_relay import RunningRelay, free_port
 
 GAUGES = """
     gauge_memstats_sys0 gauge_watchers gauge_current_file_descriptors gauge_current_connections
@@ -48,9 +48,7 @@ COUNTERS = """
 
 @pytest.fixture(scope="module")
 def relay() -> Iterator[RunningRelay]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = free_port(socket.SOCK_DGRAM)
     relay = RunningRelay("--self-signed", "--stun-port", str(port))
     yield relay
     assert relay.stop() == 0

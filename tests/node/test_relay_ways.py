@@ -39,26 +39,6 @@ AGREED = (
 )
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def relay(authority: Authority) -> Iterator[RunningRelay]:
-    argv = ["--cert", str(authority.cert), "--key", str(authority.key), "--stun-port", "0"]
-    relay = RunningRelay(*argv)
-    yield relay
-    assert relay.stop() == 0
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
-
-
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
