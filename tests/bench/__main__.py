@@ -10,6 +10,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.view.progress import Progress
@@ -37,19 +40,27 @@ def main() -> None:
     if unknown := [name for name in args.only or () if name not in (*NAMES, *LONG)]:
         parser.exit(2, f"--only {unknown[0]}: there is {', '.join((*NAMES, *LONG))}\n")
     names = [part for name in args.only or NAMES for part in PARTS.get(name, (name,))]
-    tables = list[Table]()
-    progress = Progress(len(names), "benchmarks")
-    for name in names:
-        table = importlib.import_module(f"tests.bench.{name}").measure(args.rounds)
-        tables.append(table)
-        progress.step()
-        progress.end()  # the table is not to begin behind the bar
-        print(json.dumps(table.json()) if args.json else table.markdown(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="punchlab-bench-") as labs:
+        os.environ["PUNCHLAB_STATE"] = labs
+        tables = measured(names, args.rounds, as_json=args.json)
     goals = goals_of(tables)
     if goals.rows and not args.json:
         print(goals.markdown())
     if args.out:
         write(args.out, [*tables, goals])
+
+
+def measured(names: Sequence[str], rounds: int, as_json: bool) -> list[Table]:
+    """One after the other, each printed as it comes."""
+    tables = list[Table]()
+    progress = Progress(len(names), "benchmarks")
+    for name in names:
+        table = importlib.import_module(f"tests.bench.{name}").measure(rounds)
+        tables.append(table)
+        progress.step()
+        progress.end()  # the table is not to begin behind the bar
+        print(json.dumps(table.json()) if as_json else table.markdown(), flush=True)
+    return tables
 
 
 def write(folder: Path, tables: list[Table]) -> None:

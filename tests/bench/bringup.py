@@ -8,9 +8,7 @@ mininet's `build` take, without the start of either Python, which has a line of 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TypeAlias
@@ -100,7 +98,6 @@ ROWS = (
 
 
 def measure(rounds: int) -> Table:
-    os.environ["PUNCHLAB_STATE"] = tempfile.mkdtemp(prefix="punchlab-bench-")
     found = {hosts: medians(hosts, rounds) for hosts in (*SIZES, *ALONE)}
     heads = [f"N={hosts} ({run['namespaces']:.0f})" for hosts, run in found.items()]
     table = Table("N hosts (namespaces) up and down: medians", ["", *heads])

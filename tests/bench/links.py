@@ -6,9 +6,7 @@ kernel has it, else delayed NFQUEUE verdicts.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +34,6 @@ class Trip:
 
 
 def measure(rounds: int) -> Table:
-    os.environ["PUNCHLAB_STATE"] = tempfile.mkdtemp(prefix="punchlab-bench-")
     table = Table(
         "Bent links: asked and measured (medians)",
         ["asked", "by", "measured", "beside"],

@@ -7,8 +7,6 @@ congestion control's matter; a tunnel can only make it worse.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import defaultdict
 
 from lab.client import Lab
@@ -36,7 +34,6 @@ def topology() -> str:
 
 
 def measure(rounds: int) -> Table:
-    os.environ["PUNCHLAB_STATE"] = tempfile.mkdtemp(prefix="punchlab-bench-")
     found: dict[str, list[float]] = defaultdict(list)
     lab = Lab.up(loads(topology(), "lossy.toml"), "lossy")
     try:

@@ -7,19 +7,17 @@ on a frame, whoever else was busy. Meanwhile a cable is pulled and put back, and
 
 from __future__ import annotations
 
-import os
 import subprocess
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from pathlib import Path
 from typing import TypeAlias
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
+from lab import state
 from lab.client import Lab
 from tests.bench.figures import Table, median
 from tests.web.running import ARGS, CHROMIUM, Demo, end, start
@@ -32,9 +30,8 @@ SETTLED = 2.0  # seconds after a page was opened
 PATIENCE = 30.0  # seconds for a pair to find a path
 EVERY = "0.1"  # seconds between two pings of a pair
 LATE = 20.0  # ms: a frame that took longer was not the next one
-AT_LEAST = (
-    59.5  # frames a second: 60, of which a screen never gives more, so that a mean is just below
-)
+# Frames a second: 60, of which a screen never gives more, so that a mean is just below.
+AT_LEAST = 59.5
 AT_MOST = 200  # ms
 NO_BROWSER = "No browser to measure in: apt-get install chromium."
 
@@ -89,9 +86,7 @@ def told(table: Table, where: str, seen: list[Seen]) -> None:
 
 
 def looked_at(rounds: int) -> dict[Load, list[Seen]]:
-    state = Path(tempfile.mkdtemp(prefix="punchlab-bench-"))
-    os.environ["PUNCHLAB_STATE"] = str(state)
-    demo = start(state, TOPOLOGY)
+    demo = start(state.root(), TOPOLOGY)
     found: dict[Load, list[Seen]] = defaultdict(list)
     try:
         lab = Lab.attach(TOPOLOGY)

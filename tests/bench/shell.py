@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -38,7 +37,6 @@ COMMANDS = {
 
 
 def measure(rounds: int) -> Table:
-    os.environ["PUNCHLAB_STATE"] = tempfile.mkdtemp(prefix="punchlab-bench-")
     runs = [once() for _ in range(rounds)]
     took = {what: 1000 * median([run[what] for run in runs]) for what in (*STEPS, *COMMANDS)}
     table = Table("double-nat from the shell: milliseconds (medians)", ["", "ms"])

@@ -9,10 +9,8 @@ in the same round, so a slow machine does not count twice.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -52,7 +50,6 @@ class Echo:
 
 
 def measure(rounds: int) -> Table:
-    os.environ["PUNCHLAB_STATE"] = tempfile.mkdtemp(prefix="punchlab-bench-")
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         for name, value in {**upgraded(), **other_region()}.items():
