@@ -16,7 +16,7 @@ from lab.judge.stage import Endpoint, Socket
 
 STEP = 0.5  # seconds between two looks
 STREAM_AFTER = (
-    2.0  # seconds of use after which Linux gives a flow its longer life (nf_conntrack_proto_udp)
+    2.0  # seconds of use: then Linux gives a flow its longer life (nf_conntrack_proto_udp)
 )
 GRACE = 0.02  # seconds; another socket of the same machine has heard what was sent later
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from node.core.rows import Rows, transport_runs
+from node.core.rows import LONGEST, Rows, transport_runs
 
-BUFFER = 2 * 65536  # half of it for rows, the rest for columns that reach behind the last one
-LONGEST = 65536
+BUFFER = 2 * LONGEST  # half of it for rows, the rest for columns that reach behind the last one
 
 
 class Landing:

@@ -34,9 +34,7 @@ from node.wire.malformed import Malformed
 TRIES = 3
 TRY_GAP = 0.1  # s
 UDP_BLOCKED_AFTER = 3.0  # s without an answer
-HTTPS_AFTER = (
-    1.0  # s without an answer; the rest of the run is time enough for TCP, TLS and a request
-)
+HTTPS_AFTER = 1.0  # s without an answer; the rest of the run is enough for TCP, TLS and a request
 ENOUGH = 0.3  # s after the last try and the first answer: what is silent then stays silent
 RERUN_FROM, RERUN_SPREAD = 20.0, 6.0  # s; random, so that a fleet of nodes does not ask in step
 REMEMBER_LATENCY = 305.0  # s; five minutes and a little: one slow answer does not move the home

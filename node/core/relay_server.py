@@ -47,9 +47,7 @@ AUTH_TIMEOUT = 10.0  # seconds from ServerKey to ClientInfo
 KEEPALIVE = 60.0  # seconds, and up to KEEPALIVE_SPREAD more, so that clients do not fall into step
 KEEPALIVE_SPREAD = 5.0
 MAX_SEND = KEY_SIZE + derp_framing.MAX_PACKET
-MAX_CONTROL = (
-    2 * KEY_SIZE + derp_framing.MAX_PACKET
-)  # the longest frame a client may send: ForwardPacket
+MAX_CONTROL = MAX_SEND + KEY_SIZE  # the longest frame a client may send: ForwardPacket
 
 _FROM_CLIENTS = frozenset(
     (

@@ -83,9 +83,7 @@ class Looker:
     def _moves(self, now: float) -> Iterator[dict[str, Any]]:
         before, self._paths = self._paths, self._scene.paths(now)
         for (a, b), path in self._paths.items():
-            if path is before.get(
-                (a, b)
-            ):  # a history grows, and a look is not to take longer with it
+            if path is before.get((a, b)):  # a history grows; a look is not to take longer with it
                 continue
             history = self._scene.history(a, b, now)
             for move in history[self._moved.get((a, b), 0) :]:
