@@ -11,8 +11,6 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from tests.lab.cluster import StartWorker, wait_for_workers
-
 ROOT = Path(__file__).parent.parent.parent
 PROFILES = "open,restricted-cone,port-restricted-cone,symmetric"
 NEVER_DIRECT = {("port-restricted-cone", "symmetric"), ("symmetric", "symmetric")}
@@ -44,14 +42,8 @@ def test_every_pair_of_four_profiles_goes_as_expected(tmp_path: Path) -> None:
 
 
 @pytest.mark.scenario(2)
-def test_the_workers_of_a_cluster_come_to_the_same(
-    scheduler: str, start_worker: StartWorker
-) -> None:
-    start_worker("one")
-    start_worker("two")
-    wait_for_workers(scheduler, 2)
-
-    done = matrix("--profiles", "open,symmetric", "--scheduler", scheduler, "--json")
+def test_the_workers_of_a_cluster_come_to_the_same(two_workers: str) -> None:
+    done = matrix("--profiles", "open,symmetric", "--scheduler", two_workers, "--json")
 
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)

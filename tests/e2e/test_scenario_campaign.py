@@ -13,7 +13,6 @@ import pytest
 from lab.judge import crew
 from lab.judge.attend import Task
 from tests.e2e import campaign, catalogue, one_number
-from tests.lab.cluster import StartWorker, wait_for_workers
 from tests.lab.traces import left_of
 
 DEADLINE = 120.0
@@ -35,14 +34,8 @@ def test_two_numbers_go_side_by_side(tmp_path: Path) -> None:
     assert suites == {campaign.tasks_of([number])[0].name: "1" for number in CHEAP}
 
 
-def test_two_workers_of_a_cluster_share_the_numbers(
-    scheduler: str, start_worker: StartWorker
-) -> None:
-    start_worker("one")
-    start_worker("two")
-    wait_for_workers(scheduler, 2)
-
-    with crew.cluster(scheduler) as ours:
+def test_two_workers_of_a_cluster_share_the_numbers(two_workers: str) -> None:
+    with crew.cluster(two_workers) as ours:
         ended = list(campaign.run(campaign.tasks_of(CHEAP), ours, DEADLINE, print))
 
     assert {each.outcome for each in ended} == {"ok"}, [each.told() for each in ended]

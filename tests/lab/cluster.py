@@ -44,6 +44,15 @@ def start_worker(scheduler: str, tmp_path: Path) -> Iterator[StartWorker]:
         process.wait()
 
 
+@pytest.fixture
+def two_workers(scheduler: str, start_worker: StartWorker) -> str:
+    """The scheduler's address, with two workers there."""
+    for name in ("one", "two"):
+        start_worker(name)
+    wait_for_workers(scheduler, 2)
+    return scheduler
+
+
 def dask(role: str, *words: str, **env: str) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", f"distributed.cli.dask_{role}", *words]
     around = os.environ | {"PYTHONPATH": str(ROOT), **env}

@@ -153,14 +153,8 @@ def test_no_workers_are_too_few() -> None:
 # --- on a Dask cluster
 
 
-def test_two_workers_of_a_cluster_share_the_tasks(
-    scheduler: str, start_worker: StartWorker
-) -> None:
-    start_worker("one")
-    start_worker("two")
-    wait_for_workers(scheduler, 2)
-
-    with crew.cluster(scheduler) as ours:
+def test_two_workers_of_a_cluster_share_the_tasks(two_workers: str) -> None:
+    with crew.cluster(two_workers) as ours:
         results, told = run(ours, [task(n) for n in range(6)])
 
     assert answers(results) == [0, 1, 2, 3, 4, 5]
@@ -168,16 +162,11 @@ def test_two_workers_of_a_cluster_share_the_tasks(
     assert told.lines == []
 
 
-def test_a_worker_that_dies_loses_no_result(
-    scheduler: str, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    start_worker("one")
-    start_worker("two")
-    wait_for_workers(scheduler, 2)
+def test_a_worker_that_dies_loses_no_result(two_workers: str, tmp_path: Path) -> None:
     note = tmp_path / "lab"
     fatal = task(0, "kill the worker once", mark=str(tmp_path / "mark"), note=str(note))
 
-    with crew.cluster(scheduler) as ours:
+    with crew.cluster(two_workers) as ours:
         results, told = run(ours, [fatal, *(task(n) for n in range(1, 6))])
 
     assert answers(results) == [0, 1, 2, 3, 4, 5]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from node.core.relay_events import Event
+from node.core.relay_events import Event, PacketsReceived, RelayPong, RelayUp
 from node.io.loop import Loop
 from node.io.relay_connection import RelayConnection
 from node.keys import NodePrivate, NodePublic
@@ -237,6 +237,18 @@ def receive_exactly(sock: socket.socket, size: int) -> bytes:
         assert got, f"the end after {data!r}"
         data += got
     return data
+
+
+def reach_across(here: RunningRelay, a: Client, b: Client) -> None:
+    """From a, which is at this relay, to b, which is at another; both connect meanwhile."""
+    packet = b"are you there?"
+    a.wait_for(RelayUp)
+    b.wait_for(RelayUp)
+    while not here.metric("derp_packets_forwarded_out"):  # until the news of b has come here
+        a.connection.send_packets(b.public, [packet])
+        a.connection.ping()
+        a.wait_for(RelayPong)  # the packet went its way, or into nothing
+    assert b.wait_for(PacketsReceived) == PacketsReceived(a.public, [packet])
 
 
 def read_to_end(sock: socket.socket) -> bytes:

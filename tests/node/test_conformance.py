@@ -15,7 +15,7 @@ import pytest
 
 from node.core import relay_events as events
 from node.core.http_upgrade import switching_protocols
-from node.core.relay_events import PacketsReceived, RelayPong, RelayUp
+from node.core.relay_events import PacketsReceived, RelayUp
 from node.io.loop import Loop
 from node.keys import NodePrivate, NodePublic
 from node.wire import derp, stun
@@ -41,6 +41,7 @@ from tests.node.running_relay import (
     SuppliedDerper,
     free_port,
     new_key,
+    reach_across,
     read_to_end,
     receive_exactly,
 )
@@ -242,13 +243,7 @@ def test_our_relay_forwards_to_clients_of_a_relay_whose_mesh_key_it_has(
     here = meshed(authority, mesh_key, "--stun-port", "0", *trust)
     here.wait_for("mesh_connected")
     a, b = Client(loop, here.node(), authority.ca), Client(loop, relay.node(), authority.ca)
-    a.wait_for(RelayUp)
-    b.wait_for(RelayUp)
-    while not here.metric("derp_packets_forwarded_out"):  # until the news of b has come here
-        a.connection.send_packets(b.public, [b"are you there?"])
-        a.connection.ping()
-        a.wait_for(RelayPong)
-    assert b.wait_for(PacketsReceived) == PacketsReceived(a.public, [b"are you there?"])
+    reach_across(here, a, b)
     for client in (a, b):
         client.connection.close()
     assert here.stop() == 0

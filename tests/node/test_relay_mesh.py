@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayPong, RelayUp
+from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
 from node.io.loop import Loop
 from tests.node.running_relay import (
     HOST,
@@ -21,6 +21,7 @@ from tests.node.running_relay import (
     finished,
     free_port,
     new_key,
+    reach_across,
 )
 
 
@@ -59,13 +60,7 @@ def test_a_packet_crosses_two_relays_once_and_so_does_the_news_that_its_sender_l
 ) -> None:
     here, there = mesh
     a, b = Client(loop, here.node(), authority.ca), Client(loop, there.node(), authority.ca)
-    a.wait_for(RelayUp)
-    b.wait_for(RelayUp)
-    while not here.metric("derp_packets_forwarded_out"):  # until the news of b has come here
-        a.connection.send_packets(b.public, [b"are you there?"])
-        a.connection.ping()
-        a.wait_for(RelayPong)  # the packet went its way, or into nothing
-    assert b.wait_for(PacketsReceived) == PacketsReceived(a.public, [b"are you there?"])
+    reach_across(here, a, b)
 
     b.connection.send_packets(a.public, [b"yes"])
     assert a.wait_for(PacketsReceived) == PacketsReceived(b.public, [b"yes"])
