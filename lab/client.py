@@ -54,8 +54,12 @@ def down(name: str) -> bool:
     if not folder.exists() or state.remove_if_dead(folder):
         return False
     stopping.stop(folder)
-    if not state.remove_if_dead(folder):
-        raise Lab(name, folder)._busy()
+    until = time.monotonic() + _BUSY
+    while not state.remove_if_dead(folder):
+        # Somebody else who takes it down, too, is clearing it away.
+        if time.monotonic() > until:
+            raise Lab(name, folder)._busy()
+        time.sleep(0.01)
     return True
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import client
+from lab import client, stopping
 from lab.client import Lab
 from lab.errors import BadRequest, LabError, NoPath, NoSuchLab
 from lab.model.plan import DaemonPlan
+from lab.state import Claim
 from tests.lab.conftest import Up
 from tests.lab.plans import B_ADDRESS, MIDDLE, PING, A, B, lasting, shell, two_hosts
 from tests.lab.traces import keeper, kill_keeper, traces_of
@@ -43,6 +45,25 @@ def test_down_twice_is_fine(up: Up) -> None:
 
     assert client.down(lab.name)
     assert not client.down(lab.name)
+
+
+def test_somebody_else_may_clear_away_what_is_taken_down(
+    up: Up, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = up(two_hosts())
+    stop = stopping.stop
+
+    def stop_and_lose_the_race(folder: Path) -> None:
+        stop(folder)
+        claim = Claim.take(folder)
+        assert claim is not None
+        threading.Timer(0.1, claim.remove).start()
+
+    monkeypatch.setattr(stopping, "stop", stop_and_lose_the_race)
+
+    lab.down()
+
+    assert list(state.iterdir()) == []
 
 
 def test_up_twice_with_the_same_input_is_the_same_lab(up: Up) -> None:
