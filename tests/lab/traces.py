@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import time
@@ -54,6 +53,20 @@ class Traces:
             return False
 
 
+class TasksTraces(Traces):
+    """Of a lab in a state folder of its own, which all that belongs to it has in its environment.
+
+    Nobody holds its namespace, whose number may since be another lab's.
+    """
+
+    def _belongs(self, process: Path) -> bool:
+        try:
+            words = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return f"PUNCHLAB_STATE={self.folder.parent}".encode() in words
+
+
 def traces_of(folder: Path) -> Traces:
     """Of a lab whose keeper is alive."""
     namespace = Path(f"/proc/{keeper(folder)}/ns/pid")
@@ -85,8 +98,7 @@ def wait_for_end(folder: Path) -> None:
 
 def left_of(note: Path, within: float = 0.0) -> dict[str, object]:
     """What is still there of the lab that a task has noted; some ends have a moment's time for it."""
-    folder, namespace = json.loads(note.read_text())
-    traces = Traces(Path(folder), namespace, machine_links())
+    traces = TasksTraces(Path(note.read_text()), "", machine_links())
     until = time.monotonic() + within
     while (left := everything(traces)) and time.monotonic() < until:
         time.sleep(0.05)
