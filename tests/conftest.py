@@ -14,9 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent.parent
 pytest_plugins = ["tests.lab.cluster"]
+
+# By itself it fails an example that takes 200 ms, and a busy machine may stand still for longer.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 
 def pytest_configure() -> None:

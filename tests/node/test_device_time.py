@@ -256,7 +256,7 @@ def test_shorter_limits_rekey_sooner() -> None:
 # --- any schedule
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     loss=st.sampled_from([0.0, 0.05, 0.3, 0.7]),

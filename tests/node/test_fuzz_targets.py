@@ -35,7 +35,7 @@ def test_what_was_found_once_is_found_no_more(name: str, found: str) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_bytes_at_all_make_any_of_them_raise(data: bytes) -> None:
     for target in TARGETS.values():
         target(data)

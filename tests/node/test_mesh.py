@@ -549,7 +549,7 @@ def test_disco_of_a_stranger_changes_nothing() -> None:
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=3), st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_bytes_from_anywhere_do_no_harm(datagrams: list[bytes], relayed: bool) -> None:
     net, a, b = pair(None, None)
     if relayed:

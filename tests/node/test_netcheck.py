@@ -309,7 +309,7 @@ def test_a_run_in_which_the_machine_slept_for_long_ends_with_the_answer_that_wai
     assert done.report.preferred == NYC
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

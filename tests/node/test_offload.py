@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.core.equal_run import EqualRun
@@ -165,7 +165,6 @@ def gather() -> Gather:
 
 
 @given(kinds=st.text("aabc6-TU", max_size=90), virtio=st.booleans())
-@settings(deadline=None)
 def test_many_packets_at_once_are_the_same_packets(
     gather: Gather, kinds: str, virtio: bool
 ) -> None:

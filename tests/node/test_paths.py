@@ -451,7 +451,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events)
 def test_a_tick_always_moves_the_deadline_and_pings_stay_bounded(
     schedule: list[tuple[str, int, float]],

@@ -230,7 +230,7 @@ def test_a_few_percent_of_loss_does_not_cost_the_path() -> None:
     assert (pair.alice.kinds, pair.bob.kinds) == (["relay", "direct"], ["relay", "direct"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.3, 0.6]))
 def test_whatever_is_lost_nothing_spins_and_pings_stay_bounded(seed: int, loss: float) -> None:
     pair = Pair()

@@ -364,7 +364,7 @@ def test_an_answer_to_somebody_else_is_not_ours() -> None:
     assert home.core.mapped is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

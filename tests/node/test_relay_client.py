@@ -272,7 +272,7 @@ def test_a_ping_that_is_answered_in_time_is_never_overdue() -> None:
 
 
 @given(st.booleans(), st.booleans(), st.lists(st.binary(max_size=200), max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_bytes_break_the_client(fast: bool, up: bool, chunks: list[bytes]) -> None:
     client = client_up() if up else new_client()
     if not up:
@@ -282,7 +282,7 @@ def test_no_bytes_break_the_client(fast: bool, up: bool, chunks: list[bytes]) ->
 
 
 @given(st.lists(st.tuples(st.integers(0, 0x20), st.binary(max_size=90)), max_size=10))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_frames_break_the_client(frames: list[tuple[int, bytes]]) -> None:
     client = client_up()
     for kind, payload in frames:

@@ -474,7 +474,7 @@ def test_a_relay_that_meets_itself_hangs_up() -> None:
 
 
 @given(st.lists(st.binary(max_size=100), max_size=8), st.booleans(), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_break_the_server(chunks: list[bytes], logged_in: bool, mesh: bool) -> None:
     rig = mesh_rig()
     b = rig.login(B)
@@ -501,7 +501,7 @@ def test_no_bytes_break_the_server(chunks: list[bytes], logged_in: bool, mesh: b
         max_size=10,
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_frames_break_the_server(frames: list[tuple[int, bytes, bytes]]) -> None:
     rig = mesh_rig()
     b, mesh = rig.login(B), rig.mesh_login(A)

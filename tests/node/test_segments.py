@@ -97,7 +97,6 @@ def copy_of(rows: Rows) -> Rows:
 
 @EVERY_WAY
 @given(superpacket=super_packets())
-@settings(deadline=None)
 def test_a_super_packet_is_sealed_as_its_packets_one_by_one(
     way: Segments, superpacket: SuperPacket
 ) -> None:
@@ -112,7 +111,7 @@ def test_a_super_packet_is_sealed_as_its_packets_one_by_one(
 
 @EVERY_WAY
 @given(which=st.lists(st.integers(0, len(SOME) - 1), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_super_packets_are_sealed_together_as_one_after_the_other(
     way: Segments, which: list[int]
 ) -> None:
@@ -146,7 +145,6 @@ def test_what_is_longer_than_a_super_packet_is_merged_into_several(way: Segments
 
 @EVERY_WAY
 @given(packet=ordinary_packets(), number=st.integers(2, 64), gap=st.integers(0, 20))
-@settings(deadline=None)
 def test_equal_packets_are_sealed_as_one_by_one(
     way: Segments, packet: SuperPacket, number: int, gap: int
 ) -> None:
@@ -163,7 +161,6 @@ def test_equal_packets_are_sealed_as_one_by_one(
 
 @EVERY_WAY
 @given(packets=st.lists(ordinary_packets(), max_size=8), repeat=st.integers(1, 12))
-@settings(deadline=None)
 def test_ordinary_packets_are_sealed_as_one_by_one(
     way: Segments, packets: list[SuperPacket], repeat: int
 ) -> None:
@@ -208,7 +205,6 @@ def journeys(draw: st.DrawFn) -> tuple[list[bytes], set[int]]:
 
 @EVERY_WAY
 @given(journey=journeys())
-@settings(deadline=None)
 def test_what_arrives_opens_and_merges_as_in_the_plain_way(
     way: Segments, journey: tuple[list[bytes], set[int]]
 ) -> None:
