@@ -11,8 +11,10 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, TypeVar
 
 from cryptography import x509
@@ -29,6 +31,7 @@ from node.netmap import DerpNode
 
 HOST = "derp.test"
 PATIENCE = 20.0  # seconds before a test that waits in vain fails
+BY_NUMBER_ONLY = range(10_000, 32_768)  # ports that Linux gives to nobody who asks for any
 COMMAND = "import sys; from node.io.derper import main; sys.exit(main(sys.argv[1:]))"
 
 T = TypeVar("T")
@@ -160,10 +163,12 @@ class SuppliedDerper(Reachable):
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """It stays free until it is asked for: nobody gets it who asks for any."""
+    while True:
+        port = SystemRandom().choice(BY_NUMBER_ONLY)
+        with socket.socket(socket.AF_INET, kind) as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def start(*argv: str) -> subprocess.Popen[str]:
