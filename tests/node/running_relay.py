@@ -32,6 +32,8 @@ from node.netmap import DerpNode
 HOST = "derp.test"
 PATIENCE = 20.0  # seconds before a test that waits in vain fails
 BY_NUMBER_ONLY = range(10_000, 32_768)  # ports that Linux gives to nobody who asks for any
+# The metric: packets that were let go because the queue of their reader was full.
+DROPPED = 'derp_packets_dropped{reason="queue_head",kind="other"}'
 COMMAND = "import sys; from node.io.derper import main; sys.exit(main(sys.argv[1:]))"
 
 T = TypeVar("T")
