@@ -88,13 +88,20 @@ class Reachable:
     def node(self, **changes: Any) -> DerpNode:
         return replace(DerpNode("1a", 1, HOST, "127.0.0.1", derp_port=self.port), **changes)
 
-    def tcp(self) -> socket.socket:
-        tcp = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+    def tcp(self, segment: int | None = None) -> socket.socket:
+        """`segment`: bytes at most. The kernel of the other end keeps some tens of them in hand."""
+        tcp = socket.socket()
+        tcp.settimeout(PATIENCE)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if segment is not None:
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
+        tcp.connect(("127.0.0.1", self.port))
         return tcp
 
-    def tls(self, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-        return (context or trusting()).wrap_socket(self.tcp(), server_hostname=HOST)
+    def tls(
+        self, context: ssl.SSLContext | None = None, segment: int | None = None
+    ) -> ssl.SSLSocket:
+        return (context or trusting()).wrap_socket(self.tcp(segment), server_hostname=HOST)
 
     def get(self, path: str, *headers: str) -> str:
         with self.tls() as tls:

@@ -18,6 +18,7 @@ from node.wire.websocket import Opcode, Unframer, pack
 from tests.node import connect_proxy
 from tests.node.relay_rig import client_info
 from tests.node.running_relay import (
+    DROPPED,
     PATIENCE,
     Authority,
     Client,
@@ -54,8 +55,8 @@ def received(client: Client) -> list[bytes]:
 # --- WebSocket ---
 
 
-def upgraded(relay: RunningRelay) -> tuple[ssl.SSLSocket, Unframer]:
-    tls = relay.tls()
+def upgraded(relay: RunningRelay, segment: int | None = None) -> tuple[ssl.SSLSocket, Unframer]:
+    tls = relay.tls(segment=segment)
     tls.sendall(UPGRADE.format(version=13, protocol="derp").encode())
     assert receive_exactly(tls, len(AGREED)) == AGREED
     return tls, Unframer(masked=False)
@@ -63,8 +64,11 @@ def upgraded(relay: RunningRelay) -> tuple[ssl.SSLSocket, Unframer]:
 
 def message(tls: ssl.SSLSocket, unframer: Unframer) -> bytes:
     """The stream's next bytes."""
-    while not (data := unframer.receive(tls.recv(65536))):
-        pass
+    data = b""
+    while not data:
+        got = tls.recv(65536)
+        assert got, "the end"
+        data = unframer.receive(got)
     return data
 
 
@@ -140,16 +144,18 @@ def test_a_web_client_that_reads_late_loses_packets_and_never_the_thread(
     relay: RunningRelay, authority: Authority, loop: Loop
 ) -> None:
     private = new_key()
-    tls, unframer = upgraded(relay)
+    tls, unframer = upgraded(relay, segment=1220)  # so that little is on its way
     with tls:
         message(tls, unframer)
         tls.sendall(pack(Opcode.BINARY, client_info(private, server=relay.key), b"mask"))
         assert message(tls, unframer)[0] == derp_framing.SERVER_INFO
         sender = Client(loop, relay.node(), authority.ca)
         sender.wait_for(RelayUp)
-        dropped = "derp_packets_dropped"
-        while f'{dropped}{{reason="queue_head",kind="other"}}' not in relay.get("/metrics"):
-            sender.connection.send_packets(private.public, [os.urandom(1400)] * 32)
+        # Small ones follow the large ones: once it waits, more comes than a queue holds.
+        flood = [os.urandom(60_000)] * 4 + [b"small"] * 40
+        dropped = relay.metric(DROPPED)
+        while relay.metric(DROPPED) == dropped:
+            sender.connection.send_packets(private.public, flood)
             sender.connection.ping()
             sender.wait_for(RelayPong)
         last = b"the last one"
