@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from node.core import relay_client
 from node.core.relay_events import Event, RelayDown, RelayPong, RelayUp
 from node.io.loop import READ, Loop
 from node.io.relay_links import OVERTAKEN, RelayLinks
@@ -28,7 +29,9 @@ def relay() -> Iterator[RunningRelay]:
 
 
 @pytest.fixture
-def town(relay: RunningRelay) -> Iterator[Town]:
+def town(relay: RunningRelay, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """Its node gives up a silent connection long after it has opened a second one, however late that is."""
+    monkeypatch.setattr(relay_client, "PING_TIMEOUT", 3 * PATIENCE)
     town = Town(relay)
     yield town
     town.close()
