@@ -140,7 +140,7 @@ def _ping(node: Node, arguments: argparse.Namespace) -> int:
     last: dict[str, Any] | None = None
     for number in range(count):
         began = time.monotonic()
-        if began >= end:
+        if number and began >= end:  # one is sent in any case
             break
         answer = node.ask(
             {"do": "ping", "peer": arguments.peer, "timeout": min(REPLY_WITHIN, end - began)}

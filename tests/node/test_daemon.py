@@ -218,6 +218,14 @@ def test_a_ping_that_stays_on_the_relay_says_so(
     ]
 
 
+def test_a_ping_is_sent_however_short_the_time(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Fake(control, [pong("relay", "nyc", 41.83)])
+    assert main(["ping", "--control", str(control), "node-b", "--timeout", "1e-9"]) == 0
+    assert capsys.readouterr().out == "pong from node-b (100.64.2.20) via DERP(nyc) in 41.8 ms\n"
+
+
 def test_a_ping_without_any_reply_fails(control: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Fake(control, [{"error": "no reply from node-b", "timeout": True}])
     assert main(["ping", "--control", str(control), "node-b", "--count", "1"]) == 1
