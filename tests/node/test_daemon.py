@@ -19,6 +19,7 @@ from node.io.loop import Loop
 from node.io.udp import PortTaken, UdpPort
 from node.keys import NodePrivate
 from node.wire.endpoint import Endpoint
+from tests.node.running_relay import PATIENCE
 from tests.node.test_netmap import NETMAP
 
 KEY = NodePrivate.from_seed(bytes(range(1, 33)))
@@ -314,9 +315,11 @@ def test_a_batch_keeps_order_and_source_together() -> None:
 
     def readable(_events: int) -> None:
         runs.extend((source, [*map(bytes, rows.datagrams())]) for rows, source in ours.read(fd))
-        loop.stop()
+        if sum(len(datagrams) for _, datagrams in runs) == 3:
+            loop.stop()
 
     loop.watch(fd, 1, readable)
+    loop.at(loop.now() + PATIENCE, loop.stop)
     loop.run()
     source = Endpoint("127.0.0.1", theirs.port)
     assert [(source, datagram) for datagram in (b"1", b"2", b"3")] == [
