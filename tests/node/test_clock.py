@@ -16,7 +16,7 @@ PROGRAM = "import time; from node.io.loop import Loop; print(Loop.now() - time.m
 def test_the_time_of_a_suspend_counts(slept: int) -> None:
     """A machine that has slept that long, as far as its clocks tell."""
     before = ahead_of_the_monotonic_clock()
-    assert ahead_of_the_monotonic_clock(slept) - before == pytest.approx(slept, abs=1)
+    assert ahead_of_the_monotonic_clock(slept) - before == pytest.approx(slept, abs=60)
 
 
 def ahead_of_the_monotonic_clock(slept: int = 0) -> float:

@@ -15,6 +15,7 @@ import pytest
 from node.io.control import Answer, Control, ControlTaken
 from node.io.loop import Loop
 from node.io.unix_server import CLIENTS, REQUEST
+from tests.node.running_relay import PATIENCE
 
 
 class Server:
@@ -41,7 +42,7 @@ class Server:
 
     def run_until(self, done: Callable[[], bool]) -> None:
         """Turns of the loop until it is so; the loop itself waits for the sockets."""
-        give_up = self.loop.now() + 5.0
+        give_up = self.loop.now() + PATIENCE
         came_true = False
 
         def look() -> None:

@@ -18,6 +18,7 @@ from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.io.data_path import fastest, gatherer
 from node.io.offload import ORDINARY, BatchSocket, Gather, SuperPacketReader, segments_for
 from node.wire.virtio import GSO_TCPV4, GSO_UDP, VirtioHeader, pack_virtio
+from tests.node.running_relay import PATIENCE
 
 Pair = tuple[BatchSocket, BatchSocket, tuple[str, int]]
 
@@ -28,7 +29,7 @@ def pair() -> Iterator[Pair]:
     with near, far:
         for each in (near, far):
             each.bind(("127.0.0.1", 0))
-        far.settimeout(5)
+        far.settimeout(PATIENCE)
         yield BatchSocket(near), BatchSocket(far), far.getsockname()
 
 

@@ -28,7 +28,7 @@ from tests.node.relay_rig import (
     key,
     send,
 )
-from tests.node.running_relay import RunningRelay, free_port
+from tests.node.running_relay import PATIENCE, RunningRelay, free_port
 
 GAUGES = """
     gauge_memstats_sys0 gauge_watchers gauge_current_file_descriptors gauge_current_connections
@@ -74,7 +74,7 @@ def test_all_names_are_there_with_their_types(relay: RunningRelay) -> None:
 
 def test_stun_is_counted_by_what_became_of_it(relay: RunningRelay) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(5)
+        udp.settimeout(PATIENCE)
         for datagram in (b"no stun at all", stun.request(bytes(12))):
             udp.sendto(datagram, ("127.0.0.1", relay.ready["stun"]))
         udp.recv(1500)
