@@ -25,7 +25,11 @@ def carry(source: socket.socket, sink: socket.socket) -> None:
 def serve(client: socket.socket, credentials: str | None) -> None:
     head = b""
     while b"\r\n\r\n" not in head:
-        head += client.recv(4096)
+        data = client.recv(4096)
+        if not data:  # it was a look whether anybody is there
+            client.close()
+            return
+        head += data
     line, *fields = head.decode().split("\r\n")
     print(line, flush=True)
     secret = base64.b64encode((credentials or "").encode()).decode()
