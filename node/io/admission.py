@@ -23,7 +23,8 @@ MAX_ASKING = 64  # questions at a time; the rest wait their turn
 
 def ask(url: str, key: NodePublic, source: str, fail_open: bool) -> bool:
     """Waits for the answer: call it in a thread."""
-    from urllib.error import HTTPError  # late: 60 ms that a relay without a URL does not need
+    from http.client import HTTPException  # late: 60 ms that a relay without a URL does not need
+    from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
     body = json.dumps({"NodePublic": str(key), "Source": source}).encode()
@@ -36,9 +37,11 @@ def ask(url: str, key: NodePublic, source: str, fail_open: bool) -> bool:
         return False
     except OSError:  # URLError is one
         return fail_open
+    except HTTPException:  # what answers there speaks something else
+        return False
     try:
         fields = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return status == 200 and isinstance(fields, dict) and fields.get("Allow") is True
 

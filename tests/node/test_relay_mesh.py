@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
+from node.io.admission import ask
 from node.io.loop import Loop
 from tests.node.running_relay import (
     HOST,
@@ -188,6 +190,28 @@ def test_a_url_decides(
     assert judge.questions == [{"NodePublic": str(client.public), "Source": "127.0.0.1"}]
     client.connection.close()
     assert relay.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-something else\r\n", b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 4000],
+    ids=["no HTTP", "no end of brackets"],
+)
+def test_an_answer_that_is_none_lets_nobody_in(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as asked:
+                question = b""
+                while not question.endswith(b"}"):
+                    data = asked.recv(4096)
+                    assert data, question
+                    question += data
+                asked.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert not ask(url, new_key().public, "192.0.2.7", fail_open=True)
 
 
 @pytest.mark.parametrize(("closed", "kind"), [(False, RelayUp), (True, RelayDown)])
