@@ -30,7 +30,9 @@ def command(*positional: str, **options: Any) -> Callable[[Callable[..., Any]], 
         @functools.wraps(body)
         def run(context: Any, *args: Any, **kwargs: Any) -> None:
             if "--help" in kwargs.values():
-                raise Exit("the command comes last: invoke --help COMMAND", 2)
+                from lab.view.terminal import program
+
+                raise Exit(f"the command comes last: {program()} --help COMMAND", 2)
             words = {
                 key: bare(value) if key in positional else value for key, value in kwargs.items()
             }

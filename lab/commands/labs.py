@@ -62,12 +62,14 @@ def list_(c: Any, json: bool = False) -> None:
     Example: invoke lab.list
     """
     from lab import client
+    from lab.view import terminal
 
     names = client.Lab.running()
     if json:
         show(names)
     else:
-        print("\n".join(names) or "no lab is running; start one: invoke lab.up topology=nat-pair")
+        first = f"{terminal.program()} lab.up topology=nat-pair"
+        print("\n".join(names) or f"no lab is running; start one: {first}")
 
 
 @command(help={"json": "one JSON document"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from lab.model.link import PERFECT
 from lab.model.plan import Plan
 
 Json = Mapping[str, Any]
+CALLED = "PUNCHLAB_CALLED"  # as the script says that it was called
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "") -> str:
@@ -34,8 +36,11 @@ def lab_is_up(plan: Plan, name: str, status: Json, seconds: float) -> str:
 
 
 def program() -> str:
-    """What people typed to get here."""
-    return "punchlab" if Path(sys.argv[0]).name == "punchlab" else "invoke"
+    """What people typed to get here: the installed program, Invoke, or the script that runs tasks.py."""
+    name = Path(sys.argv[0]).name
+    if name == "tasks.py":
+        return os.environ.get(CALLED, "./punchlab")
+    return "punchlab" if name == "punchlab" else "invoke"
 
 
 def runs(host: Json, daemon: str) -> bool:
