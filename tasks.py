@@ -23,7 +23,7 @@ from lab.commands.command import Count, Number
 
 ROOT = Path(__file__).parent
 WINGS = ("node", "lab", "e2e", "interop", "web")
-SIDE_BY_SIDE = Count(3 * (os.cpu_count() or 1))
+SIDE_BY_SIDE = 3 * (os.cpu_count() or 1)
 
 
 @task(
@@ -42,7 +42,7 @@ def test(
     c: Any,
     only: str = "",
     keyword: str = "",
-    workers: int = SIDE_BY_SIDE,
+    workers: str = "",
     report: str = "",
     junit: str = "",
     scheduler: str = "",
@@ -52,8 +52,10 @@ def test(
 
     Example: invoke test --only e2e
     """
+    # A text: a number that was not given could not be told from one that was.
+    given = Count(workers) if workers else None
     if only == "scenario" or (only.startswith("scenario:") and (scheduler or "," in only)):
-        run(c, campaign(only, workers, scheduler, deadline, junit, keyword or report))
+        run(c, campaign(only, given, scheduler, deadline, junit, keyword or report))
         return
     if scheduler:
         raise Exit(f"--scheduler {scheduler}: for --only scenario, or scenario:38,39", 2)
@@ -62,12 +64,13 @@ def test(
     argv += ["--lab-report", report] if report else []
     argv += ["--junit-xml", junit] if junit else []
     # Tests that share one lab are one group: each worker would bring up its own.
-    argv += ["-n", str(workers), "--dist", "loadgroup"] if workers else []
+    count = SIDE_BY_SIDE if given is None else given
+    argv += ["-n", str(count), "--dist", "loadgroup"] if count else []
     run(c, argv)
 
 
 def campaign(
-    only: str, workers: int, scheduler: str, deadline: float, junit: str, other: str
+    only: str, workers: int | None, scheduler: str, deadline: float, junit: str, other: str
 ) -> list[str]:
     """In the words of `tests.e2e.campaign`, whose workers run a number each."""
     if other:
@@ -76,7 +79,9 @@ def campaign(
     argv = [sys.executable, "-m", "tests.e2e.campaign", *numbers, "--deadline", str(deadline)]
     argv += ["--junit", junit] if junit else []
     argv += ["--scheduler", scheduler] if scheduler else []
-    return argv + (["--workers", str(workers)] if workers != SIDE_BY_SIDE or not scheduler else [])
+    if workers is None and not scheduler:
+        workers = SIDE_BY_SIDE
+    return argv + (["--workers", str(workers)] if workers is not None else [])
 
 
 def chosen(only: str) -> list[str]:

@@ -12,6 +12,8 @@ import pytest
 
 from lab.judge import crew
 from lab.judge.attend import Task
+from tasks import SIDE_BY_SIDE
+from tasks import campaign as command_of
 from tests.e2e import campaign, catalogue, one_number
 from tests.lab.traces import left_of
 
@@ -143,6 +145,16 @@ def test_words_that_do_not_go_together_are_told(words: list[str], told: str) -> 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(told)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_workers_beside_a_scheduler_are_noticed_whatever_their_number() -> None:
+    scheduler = "tcp://127.0.0.1:9"
+
+    given = command_of("scenario", SIDE_BY_SIDE, scheduler, 600, "", "")
+    left_out = command_of("scenario", None, scheduler, 600, "", "")
+
+    assert given == [*left_out, "--workers", str(SIDE_BY_SIDE)]
+    assert left_out[-2:] == ["--scheduler", scheduler]
 
 
 # --- helpers
