@@ -9,6 +9,7 @@ its process id, and the next command removes it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -71,7 +72,8 @@ class Claim:
     def take(cls, folder: Path) -> Self | None:
         """None: somebody lives there. The folder is made if it is not there."""
         while True:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)  # Path.mkdir fails if it goes just when it was there
             try:
                 fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:  # removed in between by another command
