@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 from lab.ask import ask
-from lab.errors import LabError
+from lab.errors import KeeperGone, LabError
 from lab.state import is_alive
 
-PATIENCE = 1.0  # seconds for the keeper to answer; a frozen one is killed
+PATIENCE = 10.0  # seconds for the keeper to answer, on a very busy machine
+_LOOK = 1.0  # seconds without an answer until it is looked at: a frozen one is killed
 _GRACE = 3.0  # seconds for the daemons to end, once the keeper has said that it stops
 _LAST_MOMENT = 1.0  # seconds between the keeper's end and its lock's
+_HALTED = ("T", "t")  # proc(5): by a signal, by a debugger
 
 
 def stop(folder: Path) -> None:
@@ -25,16 +27,38 @@ def stop(folder: Path) -> None:
         _wait_for_lock(folder)
         return
     try:
-        patience = 0.0
-        with contextlib.suppress(LabError):
-            ask(folder, "down", timeout=PATIENCE)
-            patience = _GRACE
+        patience = _GRACE if _is_told(folder) else 0.0
         if not _ends(fd, patience):
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-            _ends(fd, None)
+            _kill(fd)
     finally:
         os.close(fd)
     _wait_for_lock(folder)
+
+
+def _is_told(folder: Path) -> bool:
+    """Whether the keeper knows that it is to end."""
+    until = time.monotonic() + PATIENCE
+    asked = False
+    while time.monotonic() < until:
+        try:
+            ask(folder, "down", timeout=_LOOK)
+            return True
+        except KeeperGone:  # it still builds, or has heard us when it was asked before
+            return asked
+        except LabError:
+            if _is_frozen(folder):
+                return False
+        asked = True
+    return False
+
+
+def _is_frozen(folder: Path) -> bool:
+    try:
+        pid = int((folder / "pid").read_text())
+        about = Path(f"/proc/{pid}/stat").read_text()
+    except (OSError, ValueError):
+        return False
+    return about.rpartition(")")[2].split()[0] in _HALTED
 
 
 def kill(folder: Path) -> None:
@@ -42,11 +66,15 @@ def kill(folder: Path) -> None:
     if fd is None:
         return
     try:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-        _ends(fd, None)
+        _kill(fd)
     finally:
         os.close(fd)
+
+
+def _kill(fd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+    _ends(fd, None)
 
 
 def keeper(folder: Path) -> int | None:
