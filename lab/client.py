@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FROM_START = "capture"  # a paper: the keeper opens its taps before it starts the daemons
 _ENTER = Path(__file__).with_name("enter.py")
-_BUSY = 1.0  # seconds that another command may take to let go of a folder
+_BUSY = 10.0  # seconds that another command may take to let go of a folder, on a very busy machine
 _DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
 _STOP_PATIENCE = 5.0  # seconds to end, when it is told to
 _BECOMES = {
