@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -78,6 +79,7 @@ class Lab:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.folder = folder
+        self._tie: socket.socket | None = None  # open for as long as we are there
 
     def __repr__(self) -> str:
         return f"Lab({self.name!r})"
@@ -89,10 +91,12 @@ class Lab:
         name: str | None = None,
         progress: Callable[[str], None] = _quiet,
         captured: bool = False,
+        tied: bool = False,
     ) -> Lab:
         """Returns when every daemon is ready. The same input again changes nothing.
 
         `captured`: the first `capture` of it begins with its first packet, before any daemon was there.
+        `tied`: it ends with this process, however that ends; not if it was up already.
         """
         plan = _plan(topology)
         lab = cls(name or plan.topology, state.folder_of(name or plan.topology))
@@ -104,9 +108,8 @@ class Lab:
                 if time.monotonic() > until:
                     raise lab._busy() from None
                 time.sleep(0.01)
-        starting.start(
-            claim, plan, progress, _papers(topology) | ({FROM_START: ""} if captured else {})
-        )
+        papers = _papers(topology) | ({FROM_START: ""} if captured else {})
+        lab._tie = starting.start(claim, plan, progress, papers, tied)
         return lab
 
     def _already_up(self, plan: Plan, progress: Callable[[str], None]) -> Lab:

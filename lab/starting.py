@@ -2,7 +2,8 @@
 
 A socket joins the two. The keeper tells its progress on it, one JSON line each, then that it is ready; we
 say that we heard it. If we are gone before that, whatever the reason, the keeper ends and the kernel takes
-everything with it. The end of the stream is the end of the keeper's process tree.
+everything with it; a lab that is to end with us never hears it. The end of the stream is the end of the
+keeper's process tree.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from lab.stopping import kill
 
 HEARD = b"\n"
 NO_PAPERS: Mapping[str, str] = {}
+_PATIENCE = 30.0  # seconds for a keeper to notice that we are gone, on a very busy machine
 _LOG_TAIL = 10  # lines of the keeper's own log, shown if it ends without a word
 _ERRORS = {
     "BadRequest": BadRequest,
@@ -37,27 +40,35 @@ def start(
     plan: Plan,
     progress: Callable[[str], None],
     papers: Mapping[str, str] = NO_PAPERS,
-) -> None:
+    tied: bool = False,
+) -> socket.socket | None:
     """Returns when every daemon is ready; otherwise raises and leaves nothing.
 
-    `papers`: further files for the lab's folder, by name.
+    `papers`: further files for the lab's folder, by name. `tied`: returned is the tie, and as it closes,
+    however we end, the lab ends.
     """
     folder = claim.folder
     ours, theirs = socket.socketpair()
     try:
         _furnish(claim, {**papers, "plan.json": plan.to_json()})
-        with ours:
-            try:
-                with theirs:
-                    _spawn(claim, theirs)
-                _listen(ours, folder, progress)
-            except BaseException:
-                _end(ours, folder)
-                raise
+        try:
+            with theirs:
+                _spawn(claim, theirs)
+            _listen(ours, folder, progress)
+            if not tied:
+                _let_go(ours, folder)
+        except BaseException:
+            _end(ours, folder)
+            raise
     except BaseException:
+        ours.close()
         claim.remove()
         raise
     claim.release()
+    if tied:
+        return ours
+    ours.close()
+    return None
 
 
 def _furnish(claim: Claim, papers: Mapping[str, str]) -> None:
@@ -113,9 +124,15 @@ def _listen(ours: socket.socket, folder: Path, progress: Callable[[str], None]) 
             elif "failed" in said:
                 raise _ERRORS[said["failed"]](said["problem"], said["hint"])
             else:
-                ours.sendall(HEARD)
                 return
     raise _ended_silently(folder)
+
+
+def _let_go(ours: socket.socket, folder: Path) -> None:
+    try:
+        ours.sendall(HEARD)
+    except OSError:  # it was ready, and has just ended
+        raise _ended_silently(folder) from None
 
 
 def _ended_silently(folder: Path) -> LabError:
@@ -136,11 +153,19 @@ def _end(ours: socket.socket, folder: Path) -> None:
     """Hangs up and waits until the keeper and all it started are gone; one that cannot hear is killed."""
     ours.shutdown(socket.SHUT_WR)
     ours.settimeout(1.0)
+    until = time.monotonic() + _PATIENCE
+    while _is_there(ours) and time.monotonic() < until:
+        kill(folder)  # or it has not begun yet, and will hear us first of all
+    kill(folder)  # it may have heard us, and lived on
+
+
+def _is_there(ours: socket.socket) -> bool:
+    """Whether the stream still goes on, after a moment."""
     try:
         while ours.recv(4096):
             pass
     except TimeoutError:
-        kill(folder)
+        return True
     except OSError:
         pass
-    kill(folder)  # it may have heard us, and lived on
+    return False

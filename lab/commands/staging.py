@@ -30,7 +30,8 @@ class Stage:
 def staged(
     topology: str, name: str, wanted: Mapping[str, str], pair: str, keep: bool
 ) -> Iterator[Stage]:
-    """`topology`: one, or a lab that is up. What was made for the while is taken down, unless `keep`."""
+    """`topology`: one, or a lab that is up. What was made for the while is taken down, unless `keep`,
+    and ends with us if we are killed."""
     from lab import client
     from lab.model.layout import plan_of
 
@@ -42,7 +43,7 @@ def staged(
     made, note = with_delays(topology, wanted)
     ends = pair_of(plan_of(made), pair)
     with ended_by_signals():
-        lab = client.Lab.up(made, name or None, say)
+        lab = client.Lab.up(made, name or None, say, tied=not keep)
         try:
             yield Stage(lab, ends, note)
         finally:

@@ -4,7 +4,8 @@ It runs in mount, PID and network namespaces of its own, and in a user namespace
 root. All that it makes hangs on it: when it ends, by whatever cause, the kernel ends every process
 in the PID namespace, and with them go namespaces, links, rules and mounts.
 
-Until it is ready it is tied to its starter by a socket: if the starter goes away first, it ends at once.
+Until it is ready it is tied to its starter by a socket: if the starter goes away first, it ends at once. A
+starter that does not let go of it then takes it along whenever it ends.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Starter:
 
     def ready(self) -> None:
         self._say({"ready": True})
-        self._socket = None  # the thread closes it, when we were heard
+        self._socket = None  # the thread closes it, when we are let go
 
     def failed(self, error: LabError) -> None:
         kind = type(error).__name__

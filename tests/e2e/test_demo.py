@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.pseudo_terminal import COLUMNS, ROWS, PseudoTerminal
+from tests.lab.cluster import wait_until
 
 pytestmark = pytest.mark.needs_lab
 ROOT = str(Path(__file__).parent.parent.parent)
@@ -130,6 +131,14 @@ def test_a_terminal_that_can_do_nothing_gets_lines_until_somebody_ends_it(
         assert "\x1b" not in terminal.raw
         assert "public is down" in terminal.raw
     assert running(env) == []
+
+
+def test_a_killed_demo_leaves_no_lab(env: dict[str, str]) -> None:
+    with demo(env, "public", "--plain") as terminal:
+        terminal.until(lambda rows: any("the lab is up" in row for row in rows))
+        terminal.process.kill()
+        terminal.process.wait()
+    wait_until(lambda: running(env) == [])
 
 
 @pytest.mark.parametrize(

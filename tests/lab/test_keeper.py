@@ -84,6 +84,29 @@ def test_a_starter_that_goes_away_takes_the_lab_with_it(
     assert list(state.iterdir()) == []
 
 
+def test_a_lab_that_is_tied_to_its_starter_ends_with_it(state: Path) -> None:
+    script = (
+        "from tests.lab.test_keeper import *\n"
+        "lab = Lab.up(two_hosts(lasting(A)), tied=True)\n"
+        "print(lab.run(A, ['true']).returncode, flush=True)\n"
+        "signal.pause()\n"
+    )
+    argv = [sys.executable, "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=HERE) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "0\n"
+        traces = traces_of(state / "two")
+        ends = os.pidfd_open(keeper(state / "two"))
+
+        starter.kill()
+
+        assert select.select([ends], [], [], 10)[0]
+        os.close(ends)
+        wait_for_end(state / "two")
+    assert traces.left() == {}
+    assert Lab.running() == []
+
+
 def test_ctrl_c_has_cleared_up_when_it_returns(state: Path) -> None:
     with _starting() as starter:
         assert starter.stdout is not None
