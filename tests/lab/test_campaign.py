@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ import pytest
 
 from lab.errors import BadRequest, CannotHere, LabError
 from lab.judge import crew
-from lab.judge.attend import Task, attend, end_all
+from lab.judge.attend import MARK, STATE, Task, attend, end_all
 from lab.judge.campaign import TRIES, Campaign, Result
 from tests.lab.cluster import ROOT, StartWorker, wait_for_workers, wait_until
 from tests.lab.traces import Traces, left_of, machine_links
@@ -143,6 +145,20 @@ def test_a_task_whose_attendant_is_killed_leaves_nothing(tmp_path: Path) -> None
     attendant.wait()
 
     assert left_of(note, within=20.0) == {}
+
+
+def test_a_task_that_ends_just_after_its_attendant_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "of-the-task"
+    folder.mkdir()
+    own = {STATE: str(folder), MARK: str(folder), "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "tests.lab.campaign_task", json.dumps(task(0).request)]
+    reading, writing = os.pipe()
+    os.close(writing)
+
+    subprocess.run(argv, stdin=reading, env=os.environ | own, start_new_session=True, check=False)
+
+    os.close(reading)
+    wait_until(lambda: not folder.exists())
 
 
 def test_no_workers_are_too_few() -> None:
