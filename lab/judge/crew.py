@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ from lab.errors import BadRequest, CannotHere, LabError
 from lab.judge.attend import end_all
 
 CONNECT_PATIENCE = 5.0  # seconds for a scheduler to answer
+LOOK = 0.1  # seconds between looks at who is still at work
 
 
 class Crew(Protocol):
@@ -109,8 +111,11 @@ def local(workers: int) -> Iterator[Local]:
         yield crew
     finally:
         crew.executor.shutdown(wait=False, cancel_futures=True)
-        end_all()
-        crew.executor.shutdown(wait=True)
+        closing = threading.Thread(target=crew.executor.shutdown)
+        closing.start()
+        while closing.is_alive():
+            end_all()  # one that is only being started is not among them the first time
+            closing.join(LOOK)
 
 
 @contextlib.contextmanager
