@@ -69,6 +69,7 @@ def _run(
         until = time.monotonic() + 2 * recorder.retire
         while (left := until - time.monotonic()) > 0:  # what the rings have not handed over yet
             recorder.turn([key.data for key, _ in selector.select(left)])
+        recorder.turn(taps)  # all of it: whoever stood still meanwhile has not seen the last
 
 
 def _rings(bell: socket.socket) -> bool:
