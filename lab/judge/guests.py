@@ -21,7 +21,7 @@ from lab.model.plan import Plan
 
 LAN = "lan0"
 MOST = 2  # enough to collide
-GONE = "Cannot find device"
+GONE = ("Cannot find device", "No such device")  # before, or while we ask
 
 
 class Machines(Protocol):
@@ -50,7 +50,7 @@ class Guests:
     ) -> None:
         for name in self._addresses:
             argv = ["ip", "-n", self._router, "link", "del", name]
-            command_in(self._lab, None, argv, [GONE])
+            command_in(self._lab, None, argv, GONE)
 
     def popen(self, machine: str, argv: Sequence[str], **kw: Any) -> subprocess.Popen[Any]:
         if machine in self._addresses:
