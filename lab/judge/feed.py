@@ -74,7 +74,8 @@ class Feed:
     ) -> None:
         def read() -> None:
             for line in process.stdout:  # type: ignore[union-attr]
-                if self._is_open:
+                is_whole = line.endswith("\n")  # its end may have come in the middle of one
+                if self._is_open and is_whole:
                     self._put(parse_line(line))
             if self._is_open and (problem := _last_words(process)):
                 more = {"what": what, "problem": problem}
