@@ -107,9 +107,10 @@ def run(heart: Heart, connection: socket.socket, stdin: int) -> None:
         if connection.fileno() in ready:
             with contextlib.suppress(OSError):  # an ICMP error of somebody on the way
                 heart.receive(now)
+        else:  # all that has come is read
+            heart.give_up(now)
         if now >= heart.next_beat:
             heart.beat(now)
-        heart.give_up(now)
 
 
 def main() -> None:
