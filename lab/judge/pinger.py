@@ -21,7 +21,9 @@ import time
 from dataclasses import asdict, dataclass, field
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
-PATIENCE = 1.0  # seconds after the last echo: longer than any outage that is not a failure
+PATIENCE = 3.0  # seconds for the reply to the last echo: a busy machine stands still at times
+STRAGGLERS = 1.0  # seconds after it for earlier ones: longer than an outage that is no failure
+MOMENT = 0.2  # seconds in which a duplicate would have shown
 
 
 @dataclass(slots=True)
@@ -54,32 +56,44 @@ def reply_seq(packet: bytes, ident: int) -> int | None:
 
 
 def stream(address: str, count: int, interval: float, payload: bytes) -> list[Echo]:
-    """Send `count` echoes on the beat, whatever comes back or does not."""
+    """Send `count` echoes on the beat, whatever comes back or does not.
+
+    Beats that were slept through are not made up for, and what is there to be read is read before anything
+    counts as lost.
+    """
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     sock.connect((address, 0))
     sock.setblocking(False)
     ident = os.getpid() & 0xFFFF
     echoes: list[Echo] = []
-    start = time.monotonic()
-    end = start + count * interval + PATIENCE
-    while (now := time.monotonic()) < end and not _done(echoes, count):
-        if len(echoes) < count and now >= start + len(echoes) * interval:
+    beat = time.monotonic()
+    while not _done(echoes, count):
+        now = time.monotonic()
+        if len(echoes) < count and now >= beat:
             echoes.append(Echo(len(echoes), now))
             sock.send(echo_request(ident, echoes[-1].seq, payload))
+            beat = max(beat + interval, now)
             continue
-        beat = start + len(echoes) * interval if len(echoes) < count else end
-        if select.select([sock], [], [], max(0.0, beat - now))[0]:
+        until = beat if len(echoes) < count else _end(echoes[-1])
+        if select.select([sock], [], [], max(0.0, until - now))[0]:
             seq = reply_seq(sock.recv(65535), ident)
             if seq is not None and seq < len(echoes):
                 echoes[seq].received.append(time.monotonic())
+        elif len(echoes) == count:
+            break
     return echoes
+
+
+def _end(last: Echo) -> float:
+    """How long to wait for what has not come yet."""
+    return last.received[0] + STRAGGLERS if last.received else last.sent + PATIENCE
 
 
 def _done(echoes: list[Echo], count: int) -> bool:
     """All answered, and a moment passed in which a duplicate would have shown."""
     if len(echoes) < count or not all(echo.received for echo in echoes):
         return False
-    return time.monotonic() > max(echo.received[-1] for echo in echoes) + PATIENCE / 5
+    return time.monotonic() > max(echo.received[-1] for echo in echoes) + MOMENT
 
 
 def main() -> None:
