@@ -88,13 +88,14 @@ def observe(block: Block) -> list[dict[str, Any]]:
         choirs = {one.host: _start(lab, one, block.responders) for one in block.initiators}
         _wait_for_direct_paths(lab, {(a.host, b.host) for a, b in block.pairs})
         time.sleep(SETTLE)
-        unplugged = time.monotonic()
         lab.unplug(RELAY)
         time.sleep(PROOF)
         echoes = _finish(choirs)
-        events = [event for event in lab.events() if event["event"] == "path"]
+        events = list(lab.events())
     finally:
         lab.down()
+    # The keeper says when: we may have waited for it while echoes still passed.
+    unplugged = next(e["at"] for e in events if (e["event"], e["host"]) == ("link", RELAY))
     return [
         judge(echoes[a.host][b.overlay], paths_between(events, a.host, b.host), unplugged)
         for a, b in block.pairs
@@ -135,7 +136,8 @@ def _wait_for_direct_paths(lab: Lab, pairs: set[tuple[str, str]]) -> None:
 
 
 def paths_between(events: Sequence[dict[str, Any]], a: str, b: str) -> list[dict[str, Any]]:
-    return [event for event in events if (event["host"], event.get("peer")) == (a, b)]
+    wanted = ("path", a, b)
+    return [each for each in events if (each["event"], each["host"], each.get("peer")) == wanted]
 
 
 def judge(
