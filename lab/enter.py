@@ -77,6 +77,9 @@ def _attend(child: int) -> int:
     for each in TYPED:
         signal.signal(each, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    for each in HANDED_ON:  # as long as it has its number, which may be somebody else's afterwards
+        signal.signal(each, signal.SIG_IGN)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
