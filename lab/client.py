@@ -148,7 +148,10 @@ class Lab:
             return self._first_plan()
 
     def _first_plan(self) -> Plan:
-        return Plan.from_json((self.folder / "plan.json").read_text())
+        try:
+            return Plan.from_json((self.folder / "plan.json").read_text())
+        except FileNotFoundError:
+            raise KeeperGone(f"{self.name} is gone, or only just coming up") from None
 
     def topology(self) -> Topology:
         """As it is by now. A lab that was brought up from a plan has none."""
@@ -157,6 +160,7 @@ class Lab:
         try:
             told = json.loads((self.folder / "topology.json").read_text())
         except FileNotFoundError:
+            self._first_plan()  # or it is gone
             raise BadRequest(f"{self.name} was made from a plan, not from a topology") from None
         return loads(told["text"], told["file"], told["overrides"])
 

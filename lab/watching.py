@@ -14,17 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from lab.ask import connected
+from lab.errors import KeeperGone
 
 Event = dict[str, Any]
 EVENTS = "events.jsonl"
 
 
 def past(folder: Path) -> Iterator[Event]:
-    """All events up to now."""
-    with (folder / EVENTS).open() as lines:
+    """All events up to now. KeeperGone where there is no log: the lab is gone, or only just coming up."""
+    try:
+        log = (folder / EVENTS).open()
+    except FileNotFoundError:
+        raise KeeperGone(f"{folder.name} is gone, or only just coming up") from None
+    with log as lines:
         for line in lines:
-            if line.endswith("\n"):  # the last one may be half written
-                yield json.loads(line)
+            if not line.endswith("\n"):  # it is only half written, and its rest no line
+                return
+            yield json.loads(line)
 
 
 def follow(folder: Path, within: float | None = None) -> Iterator[Event]:
