@@ -144,6 +144,8 @@ class Keeper:
             self._turn(until)
         if failures:
             raise failures[0]
+        if self._stop_at is not None:
+            raise BuildFailed(f"{self._name} was taken down while it came up")
         self._supervisor.on_failure = None
 
     def _turn(self, until: float | None) -> None:
