@@ -16,7 +16,7 @@ from lab.judge.situation import DaemonNow, Drop, Flow, Json, PathNow, Pinged, Si
 from lab.model.errors import nearest
 from lab.model.network import Topology
 
-PATIENCE = 5.0  # seconds for a daemon's answer
+PATIENCE = 20.0  # seconds for a daemon's answer: who asks it has to start, on a very busy machine
 
 
 def gather(lab: Lab, a: str, b: str, measuring: Callable[[str], None] | None = None) -> Situation:

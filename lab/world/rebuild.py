@@ -24,7 +24,7 @@ from lab.world.rules import Loader
 from lab.world.shaping import hardware_address
 
 _GET_FLAGS, _RUNNING = 0x8913, 0x40  # SIOCGIFFLAGS, IFF_RUNNING
-_TOLD_WITHIN, _LOOK_AGAIN = 1.5, 0.001  # seconds; the kernel tells of a link once a second at least
+_TOLD_WITHIN, _LOOK_AGAIN = 5.0, 0.001  # seconds; the kernel tells of a link each second, if it can
 _NO_SUCH_ROUTE, _NO_SUCH_ADDRESS = 3, 99  # ESRCH, EADDRNOTAVAIL: what is to go is gone already
 
 
