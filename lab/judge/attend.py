@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -62,7 +63,8 @@ _guard = threading.Lock()
 def attend(task: Task, deadline: float) -> Attempt:
     """Runs it to its end; what goes wrong is in the answer, never raised."""
     started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="punchlab-task-"))
+    # The task makes it when it needs it: we may be killed before there is one to clear up after us.
+    folder = Path(tempfile.gettempdir(), f"punchlab-task-{secrets.token_hex(8)}")
     try:
         outcome, answer = _run(task, deadline, folder)
     finally:
