@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,6 +31,7 @@ from lab.errors import BuildFailed, LabError
 from lab.model.plan import Plan
 
 READY_WITHIN = 20.0  # seconds for all daemons; a node waits for its relay at the longest
+READY_EACH = 2.0  # seconds: many have to start one beside the other, perhaps on a busy machine
 GRACE = 0.4  # seconds for the daemons to say goodbye
 _HEARD = b"\n"
 
@@ -137,16 +139,21 @@ class Keeper:
         if self.plan.daemons:
             self._starter.progress(f"daemons of {', '.join(d.host for d in self.plan.daemons)}")
         self._supervisor.start_all()
-        until = time.monotonic() + READY_WITHIN
-        while not self._supervisor.all_ready and not failures and self._stop_at is None:
-            if time.monotonic() > until:
-                raise self._supervisor.not_ready(READY_WITHIN)
-            self._turn(until)
+        within = max(READY_WITHIN, READY_EACH * len(self.plan.daemons))
+        until = time.monotonic() + within
+        while self._is_waiting(failures):
+            is_late = time.monotonic() > until
+            self._turn(until)  # once more: perhaps it was us who stood still
+            if is_late and self._is_waiting(failures):
+                raise self._supervisor.not_ready(within)
         if failures:
             raise failures[0]
         if self._stop_at is not None:
             raise BuildFailed(f"{self._name} was taken down while it came up")
         self._supervisor.on_failure = None
+
+    def _is_waiting(self, failures: Sequence[BuildFailed]) -> bool:
+        return not (self._supervisor.all_ready or failures or self._stop_at is not None)
 
     def _turn(self, until: float | None) -> None:
         wait = None if until is None else max(0.0, until - time.monotonic())
