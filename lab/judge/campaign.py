@@ -16,12 +16,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 
-from lab.judge.attend import Attempt, Task, attend
+from lab.judge.attend import PATIENCE, Attempt, Task, attend
 from lab.judge.crew import Crew
 
 TRIES = 3
 LOOK = 1.0  # seconds between looks at who is still there
-GRACE = 20.0  # seconds over the deadline that a worker has to clear up and answer
+GRACE = 10.0 + PATIENCE  # seconds over the deadline that a worker has to clear up and answer
 
 
 @dataclass(frozen=True, slots=True)
