@@ -34,7 +34,7 @@ FROM_START = "capture"  # a paper: the keeper opens its taps before it starts th
 _ENTER = Path(__file__).with_name("enter.py")
 _BUSY = 10.0  # seconds that another command may take to let go of a folder, on a very busy machine
 _DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
-_STOP_PATIENCE = 5.0  # seconds to end, when it is told to
+_STOP_PATIENCE = 5.0  # seconds to end, when it is told to: it may be deaf
 _BECOMES = {
     "start": "ready",
     "restart": "ready",
@@ -358,7 +358,7 @@ class Lab:
                 f"a daemon cannot be told to {action}", f"known: {', '.join(_BECOMES)}"
             )
         since = ask(self.folder, "daemon", host=host, action=action)["at"]
-        patience = _STOP_PATIENCE if action in ("stop", "kill") else _DAEMON_PATIENCE
+        patience = _STOP_PATIENCE if action == "stop" else _DAEMON_PATIENCE
         state = ""
         for event in watching.follow(self.folder, patience):
             if event["event"] == "daemon" and event["host"] == host and event["at"] >= since:
