@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+PF_EXITING = 0x4  # of the flags in proc(5), stat
+
 
 @dataclass(frozen=True)
 class Traces:
@@ -45,6 +47,8 @@ class Traces:
 
     def _belongs(self, process: Path) -> bool:
         try:
+            if is_ending(process):
+                return False
             if os.readlink(process / "ns/pid_for_children") == self.pid_namespace:
                 return True
             words = (process / "cmdline").read_bytes().split(b"\0")
@@ -72,6 +76,12 @@ def traces_of(folder: Path) -> Traces:
     namespace = Path(f"/proc/{keeper(folder)}/ns/pid")
     held = namespace.open("rb", buffering=0)
     return Traces(folder, os.readlink(namespace), machine_links(), held)
+
+
+def is_ending(process: Path) -> bool:
+    """Its files and locks are gone, so whoever waits for those goes on, perhaps before its namespaces are."""
+    flags = int((process / "stat").read_text().rpartition(")")[2].split()[6])
+    return bool(flags & PF_EXITING)
 
 
 def machine_links() -> frozenset[str]:
