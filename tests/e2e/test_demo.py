@@ -113,7 +113,7 @@ def test_without_a_terminal_there_are_lines_and_a_recording_plays(
 def test_plain_lines_are_had_on_a_terminal_too_and_it_ends_after_its_seconds(
     env: dict[str, str],
 ) -> None:
-    with demo(env, "public", "--plain", "--seconds", "0.1") as terminal:
+    with demo(env, "public", "--plain", "--seconds", "1") as terminal:
         assert terminal.finish(within=60) == 0
         assert "\x1b[?1049h" not in terminal.raw  # no screen
         assert re.search(r"^ +before  the lab is up", terminal.raw, re.M)
