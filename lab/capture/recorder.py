@@ -59,8 +59,9 @@ def _run(
         selector.register(bell, selectors.EVENT_READ)
         selector.register(stop, selectors.EVENT_READ)
         while (now := time.monotonic()) < until:
+            looked = time.monotonic_ns()
             ready = selector.select(min(until - now, recorder.patience))
-            recorder.turn([key.data for key, _ in ready if key.data is not None])
+            recorder.turn([key.data for key, _ in ready if key.data is not None], looked)
             fds = {key.fd for key, _ in ready}
             if stop in fds or (bell.fileno() in fds and not _rings(bell)):
                 break
@@ -68,8 +69,9 @@ def _run(
         selector.unregister(stop)
         until = time.monotonic() + 2 * recorder.retire
         while (left := until - time.monotonic()) > 0:  # what the rings have not handed over yet
-            recorder.turn([key.data for key, _ in selector.select(left)])
-        recorder.turn(taps)  # all of it: whoever stood still meanwhile has not seen the last
+            looked = time.monotonic_ns()
+            recorder.turn([key.data for key, _ in selector.select(left)], looked)
+        recorder.turn(taps, time.monotonic_ns())  # if we stood still, we have not seen the last
 
 
 def _rings(bell: socket.socket) -> bool:
@@ -96,15 +98,18 @@ class Recorder:
         for tap in taps:
             for index in list(tap.known):
                 self._writer.interface(tap, index)
-        self.turn(taps)
+        self.turn(taps, self._started)
 
     @property
     def patience(self) -> float:
         """Seconds until there may be something to write."""
         return self.retire if self._waiting else IDLE
 
-    def turn(self, ready: list[Tap]) -> None:
-        """Takes what is there, and writes what nothing older can come before."""
+    def turn(self, ready: list[Tap], looked: int) -> None:
+        """Takes what is there, and writes what nothing older can come before.
+
+        `looked`: when it was asked who is ready (nanoseconds). If we stood still since, others may be, too.
+        """
         ahead = self._clock.look()
         for tap in ready:
             self._waiting += [(frame.at, tap, frame) for frame in tap.ring.frames(ahead)]
@@ -112,7 +117,7 @@ class Recorder:
             at = round(event["at"] * SECOND)
             if at >= self._since:
                 self._waiting.append((at, self._taps[0], event))
-        self._write(time.monotonic_ns() - self._hold)
+        self._write(looked - self._hold)
         self._sink.flush()
 
     def finish(self) -> Summary:
