@@ -85,7 +85,8 @@ def clear(folder: Path) -> None:
     for each in list(folder.iterdir()) if folder.exists() else ():
         while each.is_dir() and not state.remove_if_dead(each) and time.monotonic() < until:
             stopping.stop(each)
-    while (left := _marked(folder)) and time.monotonic() < until:
+    # Twice: who is just becoming another program has no environment for a moment.
+    while (left := _marked(folder) or _marked(folder)) and time.monotonic() < until:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
