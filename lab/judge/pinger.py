@@ -17,7 +17,9 @@ import os
 import select
 import socket
 import struct
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
@@ -55,8 +57,10 @@ def reply_seq(packet: bytes, ident: int) -> int | None:
     return seq if (kind, its_ident) == (ECHO_REPLY, ident) else None
 
 
-def stream(address: str, count: int, interval: float, payload: bytes) -> list[Echo]:
-    """Send `count` echoes on the beat, whatever comes back or does not.
+def stream(
+    address: str, count: int, interval: float, payload: bytes, is_wanted: Callable[[], bool]
+) -> list[Echo]:
+    """Send `count` echoes on the beat, whatever comes back or does not; and on while more is wanted.
 
     Beats that were slept through are not made up for, and what is there to be read is read before anything
     counts as lost.
@@ -68,6 +72,8 @@ def stream(address: str, count: int, interval: float, payload: bytes) -> list[Ec
     echoes: list[Echo] = []
     beat = time.monotonic()
     while not _done(echoes, count):
+        if is_wanted():  # and once more when it is not, so that the last one is sent after the end
+            count = max(count, len(echoes) + 2)
         now = time.monotonic()
         if len(echoes) < count and now >= beat:
             echoes.append(Echo(len(echoes), now))
@@ -96,15 +102,23 @@ def _done(echoes: list[Echo], count: int) -> bool:
     return time.monotonic() > max(echo.received[-1] for echo in echoes) + MOMENT
 
 
+def _is_stdin_open() -> bool:
+    """Nobody says anything there: it is readable when it has ended."""
+    return not select.select([sys.stdin], [], [], 0)[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lab.judge.pinger")
     parser.add_argument("address")
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--interval", type=float, default=0.1, help="seconds")
     parser.add_argument("--payload", default="punchlab", help="text inside each echo")
+    parser.add_argument("--lasting", action="store_true", help="on after that until stdin ends")
     args = parser.parse_args()
     payload = args.payload.encode()
-    for echo in stream(args.address, args.count, args.interval, payload + bytes(len(payload) % 2)):
+    payload += bytes(len(payload) % 2)
+    is_wanted: Callable[[], bool] = _is_stdin_open if args.lasting else bool
+    for echo in stream(args.address, args.count, args.interval, payload, is_wanted):
         print(json.dumps(asdict(echo)))
 
 

@@ -66,13 +66,25 @@ class Node:
         if done.returncode:
             raise NoReply(f"{self.name} got no reply from {other.name} ({other.overlay})")
 
-    def stream(self, other: Node, count: int, interval: float, payload: str = "punchlab") -> Stream:
+    def stream(
+        self,
+        other: Node,
+        count: int,
+        interval: float,
+        payload: str = "punchlab",
+        lasting: bool = False,
+    ) -> Stream:
+        """Pings that are on their way when this returns, or soon; `lasting`: and on until `finish`.
+
+        A stream that is to see the end of something is a lasting one, for nobody knows how long that takes.
+        """
         argv = [sys.executable, "-m", "lab.judge.pinger", other.overlay]
         argv += ["--count", str(count), "--interval", str(interval), "--payload", payload]
+        argv += ["--lasting"] * lasting
+        pipe = subprocess.PIPE
+        stdin = pipe if lasting else None
         return Stream(
-            self.lab.popen(
-                self.name, argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
+            self.lab.popen(self.name, argv, stdin=stdin, stdout=pipe, stderr=pipe, text=True)
         )
 
     def wait_for_path(self, other: Node, kind: str, within: float) -> None:
