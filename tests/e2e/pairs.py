@@ -36,8 +36,11 @@ def silence(echoes: Echoes) -> float:
     return max(later - earlier for earlier, later in pairwise(ends))
 
 
-def reaches(one: Node, other: Node, tries: int = 8) -> None:
-    """Not with the first packet, perhaps: what is sent in a session that the other has forgotten is lost."""
+def reaches(one: Node, other: Node, tries: int = 15) -> None:
+    """Not with the first packet, perhaps: what is sent in a session that the other has forgotten is lost.
+
+    A lost handshake is tried again after 5 s, twice within the tries.
+    """
     for left in reversed(range(tries)):
         try:
             one.ping(other, patience=1)

@@ -7,10 +7,13 @@ the figures to reach are the data path's own tests'.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lab.pytest_plugin import Net, NoReply, StartLab
 from tests.e2e.asked import status
+from tests.e2e.captures import wait_for_packets
 from tests.e2e.pairs import (
     BACK,
     NOTICED,
@@ -26,6 +29,7 @@ from tests.e2e.pairs import (
 )
 
 BEAT = 0.02  # seconds between pings
+UNDER_WAY = "udp port 41641 and udp[8:4] != 0x5453f09f"  # data of the stream, not disco
 AGAIN = 10.0  # seconds where the connection to the relay has to be made again, or a handshake (5 s)
 SPARE = {"handshake": 2, "call_me_maybe": 6, "netcheck": 2, "endpoints": 4}  # events
 RANDOM_PORTS = '{ preset = "port-restricted-cone", ports = "random" }'
@@ -41,11 +45,11 @@ def test_a_direct_path_that_is_cut_goes_back_to_the_relay_and_returns(
 ) -> None:
     """Both ways, only what node-a sends, only what it is sent."""
     net, a, b = direct_pair(lab)
-    stream = a.stream(b, count=400, interval=BEAT)
+    stream = a.stream(b, count=400, interval=BEAT, lasting=True)
     one, other = (cut[0], "node-b" if cut[0] == "node-a" else "node-a")
 
     net.cut(one, other, one_way=len(cut) == 1)
-    a.wait_for_path(b, "relay", within=5)
+    a.wait_for_path(b, "relay", within=BACK)
     was_cut, fell = at_last(net, "cut"), a.path_events(b)[-1]["at"]
     dropped = net.restore("node-a", "node-b")
     a.wait_for_path(b, "direct", within=BACK)
@@ -63,7 +67,8 @@ def test_a_direct_path_that_is_cut_goes_back_to_the_relay_and_returns(
 def test_a_cut_of_a_blink_is_no_reason_to_leave(lab: StartLab) -> None:
     """Less than it takes to be sure."""
     net, a, b = direct_pair(lab)
-    stream = a.stream(b, count=100, interval=BEAT)
+    stream = a.stream(b, count=100, interval=BEAT, lasting=True)
+    wait_for_packets(net, "home-a", 20, UNDER_WAY)  # else pings of disco alone meet the cut
 
     net.cut("node-a", "node-b")
     until_dropped(net, 5)
@@ -97,12 +102,11 @@ def test_a_rebooted_nat_that_keeps_ports_is_hardly_felt(lab: StartLab) -> None:
 def test_a_rebooted_nat_that_gives_other_ports_costs_one_more_search(lab: StartLab) -> None:
     """What node-b knows of node-a leads nowhere any more."""
     net, a, b = direct_pair(lab, nat={"home-a": RANDOM_PORTS})
-    before = via(b, a)
-    stream = a.stream(b, count=400, interval=BEAT)
+    before, began = via(b, a), time.monotonic()
+    stream = a.stream(b, count=400, interval=BEAT, lasting=True)
 
     forgotten = net.flush_nat("home-a")
-    b.wait_for_path(a, "relay", within=5)
-    b.wait_for_path(a, "direct", within=BACK)
+    net.wait_for_event("node-b", "path", within=BACK, since=began, kind="direct")
     a.wait_for_path(b, "direct", within=BACK)
     found = max(at_last(net, "path", host=host) for host in ("node-a", "node-b"))
     echoes = stream.finish()
@@ -137,7 +141,7 @@ def test_nats_that_become_hard_send_the_path_back_to_the_relay(lab: StartLab) ->
 
     net.set_nat("home-a", "symmetric")
     net.set_nat("home-b", "symmetric")
-    a.wait_for_path(b, "relay", within=5)
+    a.wait_for_path(b, "relay", within=BACK)
     echoes = stream.finish()
 
     assert silence(echoes) < AGAIN
@@ -201,13 +205,14 @@ def test_a_host_that_moves_behind_another_nat_is_found_there(lab: StartLab) -> N
 def test_an_unplugged_cable_is_back_when_it_is(lab: StartLab, whose: str) -> None:
     """On a direct path: the host's own, and its router's far away."""
     net, a, b = direct_pair(lab)
-    stream = a.stream(b, count=400, interval=BEAT)
+    stream = a.stream(b, count=400, interval=BEAT, lasting=True)
 
     net.unplug(whose)
     with pytest.raises(NoReply):  # it is out
         a.ping(b, patience=2)
     net.plug(whose)
     plugged = at_last(net, "link", up=True)
+    reaches(a, b)
     echoes = stream.finish()
 
     first = next(times[0] for times in echoes.received if times and times[0] > plugged)
@@ -219,13 +224,14 @@ def test_an_unplugged_cable_is_back_when_it_is(lab: StartLab, whose: str) -> Non
 @pytest.mark.parametrize("whose", ["node-a", "node-b"])
 def test_an_outage_on_the_relay_path_ends_when_the_cable_is_back(lab: StartLab, whose: str) -> None:
     net, a, b = relayed_pair(lab)
-    stream = a.stream(b, count=400, interval=BEAT)
+    stream = a.stream(b, count=400, interval=BEAT, lasting=True)
 
     net.unplug(whose)
     with pytest.raises(NoReply):
         a.ping(b, patience=5)
     net.plug(whose)
     plugged = at_last(net, "link", up=True)
+    reaches(a, b)
     echoes = stream.finish()
 
     first = next(times[0] for times in echoes.received if times and times[0] > plugged)
@@ -274,9 +280,10 @@ def test_a_node_that_ends_and_starts_again_is_the_same_one(
 @pytest.mark.scenario(86)
 def test_a_restart_in_the_middle_of_a_stream(lab: StartLab) -> None:
     net, a, b = direct_pair(lab)
-    stream = a.stream(b, count=400, interval=BEAT)
+    stream = a.stream(b, count=400, interval=BEAT, lasting=True)
 
     net.daemon("node-b", "restart")
+    reaches(a, b)
     echoes = stream.finish()
 
     assert echoes.received[-1] != []
@@ -329,7 +336,7 @@ def test_a_frozen_node_goes_on_when_it_thaws(lab: StartLab) -> None:
 def test_a_relay_that_comes_back_carries_on(lab: StartLab, action: str) -> None:
     """It is all there is."""
     net, a, b = relayed_pair(lab)
-    stream = a.stream(b, count=500, interval=BEAT)
+    stream = a.stream(b, count=500, interval=BEAT, lasting=True)
 
     net.daemon("nyc", action)
     if action == "kill":
@@ -337,6 +344,7 @@ def test_a_relay_that_comes_back_carries_on(lab: StartLab, action: str) -> None:
             a.ping(b, patience=1)
         net.daemon("nyc", "start")
     ready = at_last(net, "daemon", host="nyc", state="ready")
+    reaches(a, b)
     echoes = stream.finish()
 
     lost = [e["host"] for e in net.events(event="relay_lost")]
