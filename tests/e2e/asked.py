@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.pytest_plugin import Net
 
-PATIENCE = 10.0  # seconds for a relay to have heard what a node has just sent
+PATIENCE = 20.0  # seconds for a relay to have heard what a node has just sent
 
 
 def node(net: Net, host: str, command: str, *words: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from subprocess import PIPE
@@ -13,7 +14,7 @@ import pytest
 
 from lab.pytest_plugin import Net, StartLab
 from tests.e2e.captures import captured
-from tests.e2e.pairs import at_last, direct_pair, reaches
+from tests.e2e.pairs import BACK, direct_pair, reaches
 
 GOOD = re.compile(r"\(correct\)|sum ok")
 BAD = re.compile(r"incorrect ->|bad \w+ cksum|wrong \w+ cksum")
@@ -62,11 +63,12 @@ def test_there_is_one_flow_to_the_relay_and_one_to_the_peer(lab: StartLab) -> No
     assert a.stream(b, count=100, interval=0.01).finish().lost == 0
     assert flows(net, "home-a") == wanted
 
+    began = time.monotonic()  # at the start it may have knocked before the relay was open
     net.daemon("nyc", "kill")
-    net.wait_for_event("node-a", "relay_lost")
+    lost = net.wait_for_event("node-a", "relay_lost", since=began)
     assert ("tcp", "198.51.100.10", "443") not in flows(net, "home-a")  # the control
     net.daemon("nyc", "start")
-    net.wait_for_event("node-a", "relay_connected", since=at_last(net, "relay_lost", host="node-a"))
+    net.wait_for_event("node-a", "relay_connected", within=BACK, since=lost["at"])
     reaches(a, b)
     assert flows(net, "home-a") == wanted
 
