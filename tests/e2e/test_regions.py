@@ -18,7 +18,7 @@ from lab.model.verdict import expect
 from lab.pytest_plugin import Echoes, Net, Node, NoReply, StartLab
 from tests.e2e.asked import status
 from tests.e2e.captures import wait_for_packets
-from tests.e2e.pairs import at_last, lost_after
+from tests.e2e.pairs import BACK, at_last, lost_after
 
 LONG = 5.0  # seconds; far more than it takes, and less than one more WireGuard handshake's patience
 
@@ -53,7 +53,7 @@ def test_a_nat_that_two_relays_see_counting_meets_a_port_restricted_one(
 
     a.ping(b)
     if path == "direct":
-        a.wait_for_path(b, "direct", within=10)
+        a.wait_for_path(b, "direct", within=BACK)
         net.prove_direct(a, b)
     else:
         net.prove_relayed(a, b)
@@ -113,14 +113,14 @@ def test_both_relays_gone_and_back(lab: StartLab) -> None:
 @pytest.mark.scenario(44)
 def test_home_moves_to_a_relay_that_came_nearer(lab: StartLab) -> None:
     """The others still find the node where the netmap says it is."""
-    net = lab("two-regions", set={"link.nyc.delay": "20ms", "link.fra.delay": "80ms"})
+    net = lab("two-regions", set={"link.nyc.delay": "50ms", "link.fra.delay": "80ms"})
     a, b = net.node("node-a"), net.node("node-b")
     assert nearest(net) == "nyc"
     b.ping(a)
-    stream = b.stream(a, count=300, interval=0.02)
+    stream = b.stream(a, count=300, interval=0.02, lasting=True)
     wait_for_packets(net, "nyc", 20, "tcp port 443")  # it is under way
 
-    net.lab.link("fra", delay="1ms")
+    net.lab.link("fra", delay="1ms")  # so much nearer that no other process in between hides it
     nearer = at_last(net, "link")
 
     assert nearest(net) == status(net, "node-a")["home"] == "fra"
@@ -142,7 +142,8 @@ def test_without_udp_the_nearer_relay_by_https_is_home(lab: StartLab, near: str,
     a, b = net.node("node-a"), net.node("node-b")
 
     a.ping(b)  # a node in use; an idle one does not ask again
-    report = net.wait_for_event("node-a", "netcheck", udp=False, preferred=near)
+    # What another process has delayed is measured again, 26 s later at the latest.
+    report = net.wait_for_event("node-a", "netcheck", within=40, udp=False, preferred=near)
 
     assert sorted(report["latency_ms"]) == ["fra", "nyc"]
     assert report["latency_ms"][near] < report["latency_ms"][far]
