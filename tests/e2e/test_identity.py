@@ -51,12 +51,14 @@ def test_both_begin_at_once_and_one_session_is_enough(lab: StartLab) -> None:
     net = lab("nat-pair")
     a, b = net.node("node-a"), net.node("node-b")
     net.unplug("nyc")
-    streams = [a.stream(b, count=200, interval=0.02), b.stream(a, count=200, interval=0.02)]
+    streams = [one.stream(other, 200, 0.02, lasting=True) for one, other in ((a, b), (b, a))]
     for one, other in ((a, b), (b, a)):
         with pytest.raises(NoReply):  # so both have begun, and neither has heard of it
             one.ping(other, patience=1)
 
     net.plug("nyc")
+    reaches(a, b)
+    reaches(b, a)
     echoes = [each.finish() for each in streams]
 
     assert [each.duplicated for each in echoes] == [0, 0]

@@ -37,8 +37,8 @@ def test_a_path_that_is_idle_stays_as_it_is_and_so_does_its_mapping(
     net, a, b = pair
     quiet = time.monotonic()
 
-    wait_for_packets(net, "home-a", 16, DISCO_IN_UDP)  # two heartbeats there and back, seen twice
-    assert time.monotonic() - quiet > 4  # the mapping would be gone by itself
+    while time.monotonic() < quiet + 4.5:  # the mapping would be gone by itself
+        wait_for_packets(net, "home-a", 4, DISCO_IN_UDP)  # a heartbeat there and back, seen twice
 
     net.prove_direct(b, a)  # by the way in, which node-a has opened
     assert moved(a, b, quiet) == moved(b, a, quiet) == []
@@ -59,7 +59,7 @@ def test_a_mapping_that_nobody_keeps_alive_is_gone_and_another_one_serves(
         a.ping(b, patience=5)
     for host in ("node-a", "node-b"):
         net.daemon(host, "thaw")
-    stream = a.stream(b, count=150, interval=0.02)
+    stream = a.stream(b, count=150, interval=0.02, lasting=True)
     reaches(a, b)
     b.wait_for_path(a, "direct", within=BACK)
     assert stream.finish().received[-1] != []
@@ -105,7 +105,7 @@ def test_a_peer_that_is_off_is_no_longer_direct_and_is_when_it_is_on(
     stream = a.stream(b, count=150, interval=0.02)
 
     net.daemon("node-b", "stop")
-    a.wait_for_path(b, "relay", within=5)
+    a.wait_for_path(b, "relay", within=BACK)
     assert stream.finish().received[-1] == []
     net.daemon("node-b", "start")
     reaches(a, b)

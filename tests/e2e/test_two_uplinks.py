@@ -62,7 +62,7 @@ def by_wifi(world: Net) -> tuple[Net, Node, Node]:
 @pytest.mark.scenario(60)
 def test_a_faster_link_that_appears_is_used(by_wifi: tuple[Net, Node, Node]) -> None:
     net, a, b = by_wifi
-    stream = a.stream(b, count=200, interval=0.02)
+    stream = a.stream(b, count=200, interval=0.02, lasting=True)
     began = time.monotonic()
 
     with plugged(net, OFFICE_A, OFFICE_B):
@@ -89,8 +89,8 @@ def test_wifi_is_lost_and_after_a_gap_the_phone_takes_over(
         stream = a.stream(b, count=200, interval=0.02)
         net.wait_for_event("node-b", "path", BACK, left, kind="direct", via=seen(net, "cell"))
         echoes = stream.finish()
-        net.lab.link(WIFI, plugged=True)
         over = time.monotonic()
+        net.lab.link(WIFI, plugged=True)
     net.lab.link(PHONE, clean=True)
 
     assert min(trips(echoes.sent, echoes.received)) >= 0.12
@@ -103,13 +103,13 @@ def test_a_laptop_that_goes_back_and_forth_takes_the_path_along(
 ) -> None:
     net, a, b = by_wifi
     began = time.monotonic()
-    stream = a.stream(b, count=250, interval=0.02)
+    stream = a.stream(b, count=250, interval=0.02, lasting=True)
 
     for _ in range(3):
         for new, old, router in ((PHONE, WIFI, "cell"), (WIFI, PHONE, "home-a")):
             net.lab.link(new, plugged=True)
-            net.lab.link(old, plugged=False)
             left, via = time.monotonic(), seen(net, router)
+            net.lab.link(old, plugged=False)
             net.wait_for_event("node-b", "path", BACK, left, kind="direct", via=via)
 
     assert stream.finish().received[-1] != []
@@ -126,8 +126,8 @@ def test_a_kill_switch_lets_nothing_out_but_by_the_vpn(by_wifi: tuple[Net, Node,
     with kill_switch(net), plugged(net, PHONE):
         with pytest.raises(NoReply):  # not connected yet
             a.ping(b, patience=2)
+        connected, via = time.monotonic(), seen(net, "cell")
         with route(net, "default via 192.168.43.1 dev eth1 metric 50"):  # Wi-Fi has 100
-            connected, via = time.monotonic(), seen(net, "cell")
             reaches(a, b)
             net.wait_for_event("node-b", "path", BACK, connected, kind="direct", via=via)
             net.prove_direct(a, b)
@@ -143,7 +143,7 @@ def test_a_split_tunnel_that_leads_to_the_peer_alone_is_got_round(
     """node-b is sent to by the phone, and everybody else by Wi-Fi."""
     net, a, b = by_wifi
     home_b = net.lab.plan().underlay["home-b"]
-    stream = a.stream(b, count=150, interval=0.02)
+    stream = a.stream(b, count=150, interval=0.02, lasting=True)
 
     with plugged(net, PHONE), route(net, f"{home_b} via 192.168.43.1"):
         wait_for_packets(net, "cell", 5, f"udp and dst host {home_b}")  # that is where they go
