@@ -9,7 +9,7 @@ import pytest
 
 from lab.pytest_plugin import Net, StartLab
 from tests.e2e.captures import captured
-from tests.e2e.pairs import direct_pair, via
+from tests.e2e.pairs import BACK, direct_pair, via
 from tests.interop.datagrams import payloads
 
 UNREACHABLE = [f"10.77.{number}.1" for number in range(32)]
@@ -32,7 +32,10 @@ def test_32_addresses_that_nobody_can_reach_do_not_hide_the_one(
     await_endpoints(net, "node-a", UNREACHABLE)
 
     with captured(net, ["node-b"], tmp_path, DISCO_TO_THEM) as captures:
-        echoes = a.stream(b, count=200, interval=0.01).finish()
+        stream = a.stream(b, count=200, interval=0.01, lasting=True)
+        for one, other in ((a, b), (b, a)):
+            one.wait_for_path(other, "direct", within=BACK)
+        echoes = stream.finish()
 
     assert echoes.lost == 0
     assert a.path_history(b) == b.path_history(a) == ["relay", "direct"]

@@ -21,6 +21,7 @@ from lab.pytest_plugin import Net, NoReply, StartLab
 from lab.world.programs import find
 from tests.e2e.asked import node
 from tests.e2e.captures import captured
+from tests.e2e.pairs import BACK
 
 pytestmark = pytest.mark.skipif(
     find("miniupnpd") is None,
@@ -51,7 +52,9 @@ def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) ->
     assert (mapping["protocol"], mapping["external"]) == (protocol, EXTERNAL)
     assert f"PortMapping: {EXTERNAL} by {protocol}\n" in node(net, "node-a", "netcheck")
 
-    echoes = a.stream(b, count=200, interval=0.01).finish()
+    stream = a.stream(b, count=200, interval=0.01, lasting=True)
+    b.wait_for_path(a, "direct", within=BACK)
+    echoes = stream.finish()
 
     assert (echoes.lost, echoes.duplicated) == (0, 0)
     assert b.path_history(a) == ["relay", "direct"]
@@ -122,7 +125,8 @@ def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab, tmp_p
     assert EXTERNAL in externals  # and the other's external port is not its own
 
     for each, external in zip((a, c), externals, strict=True):
-        each.stream(b, count=100, interval=0.01).finish()
+        each.ping(b)
+        b.wait_for_path(each, "direct", within=BACK)
         assert b.path_events(each)[-1]["via"] == external
 
 
@@ -135,7 +139,7 @@ def test_a_lease_is_renewed_before_it_ends_and_not_by_a_frozen_node(lab: StartLa
     a, b = net.node("node-a"), net.node("node-b")
 
     a.stream(b, count=350, interval=0.01).finish()  # more than a lease and a half
-    assert router_maps(net) == ["41641 -> 192.168.1.10:41641"]
+    wait_until_router_maps(net, ["41641 -> 192.168.1.10:41641"])
     assert len(mappings(net, "node-a")) == 1
 
     net.lab.daemon("node-a", "freeze")

@@ -13,6 +13,7 @@ import pytest
 
 from lab.pytest_plugin import NoReply, StartLab
 from tests.e2e.captures import captured
+from tests.e2e.pairs import BACK
 
 EVERYWHERE = ["nyc", "internet", "home-a", "home-b"]
 DISCO_MAGIC = b"TS\xf0\x9f\x92\xac"  # the first bytes of a disco packet
@@ -30,7 +31,7 @@ def test_the_very_first_ping_is_answered_over_the_relay(lab: StartLab) -> None:
     assert a.path_history(b) == ["relay"]
     assert net.restore("node-a", "node-b") > 0  # one was looked for meanwhile
     a.ping(b)
-    a.wait_for_path(b, "direct", within=10)
+    a.wait_for_path(b, "direct", within=BACK)
 
 
 def test_without_the_relay_the_very_first_ping_is_lost(lab: StartLab) -> None:
@@ -83,7 +84,10 @@ def test_traffic_moves_from_relay_to_direct_and_loses_nothing(lab: StartLab, top
     net = lab(topology)
     a, b = net.node("node-a"), net.node("node-b")
 
-    echoes = a.stream(b, count=300, interval=0.01).finish()
+    stream = a.stream(b, count=300, interval=0.01, lasting=True)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
+    echoes = stream.finish()
 
     assert (echoes.lost, echoes.duplicated) == (0, 0)
     assert a.path_history(b) == ["relay", "direct"]
