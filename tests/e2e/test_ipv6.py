@@ -42,7 +42,7 @@ def test_two_homes_with_ipv6_alone_find_the_direct_path(lab: StartLab) -> None:
     a, b = both(net)
 
     assert settles_direct(a, b) == "[2001:db8:b::10]:41641"
-    [netcheck] = events(net, "node-a", "netcheck")[:1]
+    netcheck = net.wait_for_event("node-a", "netcheck")
     assert (netcheck["ipv4"], netcheck["ipv6"]) == (None, "[2001:db8:a::10]:41641")  # scenario 21
     assert_lives_without_relay(net, a, b)
 

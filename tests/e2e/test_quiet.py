@@ -39,6 +39,7 @@ def test_a_path_is_looked_for_only_when_somebody_has_something_to_say(
 @pytest.mark.needs_lab("miniupnpd")
 def test_once_direct_nobody_is_asked_for_endpoints_any_more(lab: StartLab, tmp_path: Path) -> None:
     net, a, b = direct_pair(lab, "port-mapped")
+    net.wait_for_event("node-a", "port_mapping", within=BACK)
     node(net, "node-a", "netcheck")  # the next one of its own accord is 20 seconds away
 
     with captured(net, ["node-a"], tmp_path, QUESTIONS) as after:
