@@ -6,12 +6,13 @@ large.
 
 from __future__ import annotations
 
-import subprocess
+import re
 
 import pytest
 
 from lab.pytest_plugin import Net, Node, StartLab
 from tests.e2e.download import downloading
+from tests.e2e.pairs import BACK
 
 FULL = 1280 - 28  # the payload of a ping that fills the tunnel's MTU
 LARGE = "1301:65535"  # bytes of the IP packet
@@ -22,7 +23,7 @@ def test_through_a_narrow_link_full_packets_go_directly_in_fragments(lab: StartL
     net = lab("nat-pair", set={"link.home-a.mtu": 1300})
     a, b = net.node("node-a"), net.node("node-b")
     a.ping(b)
-    a.wait_for_path(b, "direct", within=10)
+    a.wait_for_path(b, "direct", within=BACK)
     assert replies(net, a, b, count=5) >= 1  # a few may be lost while the link's MTU is learned
     assert replies(net, a, b, count=20) == 20
     with downloading(net, to=a, server=b, size=1 << 20) as download:  # many at once
@@ -41,8 +42,8 @@ def test_a_way_that_eats_large_datagrams_is_not_taken(lab: StartLab) -> None:
     assert a.path_history(b) == b.path_history(a) == ["relay"]
 
     rule(net, "-D", "-p", "udp", "-m", "length", "--length", LARGE)
-    stream = a.stream(b, count=100, interval=0.1)
-    a.wait_for_path(b, "direct", within=10)
+    stream = a.stream(b, count=10, interval=0.1, lasting=True)
+    a.wait_for_path(b, "direct", within=BACK)
     stream.finish()
 
 
@@ -51,11 +52,11 @@ def test_a_direct_way_that_begins_to_eat_them_is_left_for_the_relay(lab: StartLa
     net = lab("nat-pair")
     a, b = net.node("node-a"), net.node("node-b")
     a.ping(b)
-    a.wait_for_path(b, "direct", within=10)
-    b.wait_for_path(a, "direct", within=10)
+    a.wait_for_path(b, "direct", within=BACK)
+    b.wait_for_path(a, "direct", within=BACK)
 
     rule(net, "-I", "-p", "udp", "-m", "length", "--length", LARGE)
-    assert replies(net, a, b, count=40) > 25  # noticed within a second
+    assert replies(net, a, b, count=40) > 10  # noticed long before its trust ends
     assert a.path_history(b)[-1] == "relay"
     assert replies(net, a, b, count=10) == 10
 
@@ -74,11 +75,14 @@ def test_not_even_a_narrow_link_that_hides_it_stops_the_relay(lab: StartLab) -> 
 
 
 def replies(net: Net, source: Node, to: Node, count: int) -> int:
-    """How many of so many full packets were answered."""
-    argv = ["ping", "-n", "-q", "-M", "do", "-s", str(FULL), f"-c{count}", "-i0.1", "-W2"]
-    done: subprocess.CompletedProcess[str] = net.run(source.name, *argv, to.overlay, timeout=60)
-    [line] = [line for line in done.stdout.splitlines() if "received" in line]
-    return int(line.split(",")[1].split()[0])
+    """How many of so many full packets were answered.
+
+    Without a deadline ping would stay for two round trips after the last one; with it, it sends more.
+    """
+    argv = f"ping -n -M do -s {FULL} -c{count} -i0.1 -w{count // 10 + 8}".split()
+    done = net.run(source.name, *argv, to.overlay, timeout=60)
+    answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", done.stdout)}
+    return len([number for number in answered if number <= count])
 
 
 def rule(net: Net, change: str, *what: str) -> None:
