@@ -69,10 +69,11 @@ def test_a_number_that_hangs_is_cut_off_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     note = tmp_path / "lab"
+    sleep = ["sleep", f"{DEADLINE:.0f}.{os.getpid()}"]  # nobody else's
     hanging = f"""
     os.environ["PUNCHLAB_STATE"] = str(tmp_path / "labs of its own")
     bring_up_a_lab({{"note": {str(note)!r}}})
-    subprocess.Popen(["sleep", "{DEADLINE}"], start_new_session=True)
+    subprocess.Popen({sleep!r}, start_new_session=True)
     threading.Event().wait()"""
     with crew.local(1) as ours:
         status = campaign.run_and_tell([made_up(tmp_path, "1", hanging)], ours, CUT_OFF, None)
@@ -83,7 +84,7 @@ def test_a_number_that_hangs_is_cut_off_and_leaves_nothing(
     assert told.err.count("1 made up cut off after 25 s: ") == 1
     assert "test_1.py::test_it" in told.err  # where it was then
     assert left_of(note) == {}
-    assert running(["sleep", str(DEADLINE)]) == []
+    assert running(sleep) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take /dev/net/tun away")
@@ -189,8 +190,11 @@ def made_up(folder: Path, number: str, body: str) -> Task:
 
 def running(argv: list[str]) -> list[str]:
     wanted = "\0".join([*argv, ""]).encode()
-    return [
-        each.parent.name
-        for each in Path("/proc").glob("[0-9]*/cmdline")
-        if each.read_bytes() == wanted
-    ]
+    return [each.name for each in Path("/proc").glob("[0-9]*") if command_line(each) == wanted]
+
+
+def command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
