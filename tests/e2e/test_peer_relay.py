@@ -12,6 +12,7 @@ from lab.model.topology import load
 from lab.model.verdict import expect
 from lab.pytest_plugin import Net, NoReply, StartLab
 from tests.e2e.captures import captured
+from tests.e2e.pairs import BACK
 
 MARKER = "marker-that-nobody-may-read"
 
@@ -24,8 +25,8 @@ def test_the_path_leads_through_the_third_node_and_needs_no_derp(
     a, b = net.node("node-a"), net.node("node-b")
 
     a.ping(b)
-    a.wait_for_path(b, "peer-relay", within=10)
-    b.wait_for_path(a, "peer-relay", within=10)
+    a.wait_for_path(b, "peer-relay", within=BACK)
+    b.wait_for_path(a, "peer-relay", within=BACK)
     assert a.path_history(b) == ["relay", "peer-relay"]
 
     net.unplug("nyc")  # what the node claims, the lab proves
@@ -41,11 +42,11 @@ def test_without_the_third_node_the_path_is_derp_again(lab: StartLab) -> None:
     net = lab("peer-relay")
     a, b = net.node("node-a"), net.node("node-b")
     a.ping(b)
-    a.wait_for_path(b, "peer-relay", within=10)
+    a.wait_for_path(b, "peer-relay", within=BACK)
 
     net.unplug("node-c")
     echoes = a.stream(b, count=40, interval=0.1).finish()
-    assert echoes.lost < 15  # noticed within a second
+    assert echoes.lost < 30  # noticed long before its trust ends
     assert a.path_history(b) == ["relay", "peer-relay", "relay"]
 
     net.unplug("nyc")  # the control: now there is nothing left
@@ -57,7 +58,7 @@ def test_people_see_the_peer_relay_in_ping_and_status(lab: StartLab) -> None:
     net = lab("peer-relay")
     a, b = net.node("node-a"), net.node("node-b")
     a.ping(b)
-    a.wait_for_path(b, "peer-relay", within=10)
+    a.wait_for_path(b, "peer-relay", within=BACK)
 
     relay = net.lab.plan().underlay["node-c"]
     ping = node(net, "ping", "node-b", "--count", "1")
