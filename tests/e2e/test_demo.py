@@ -8,8 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -61,14 +60,18 @@ def test_keys_break_and_mend_what_they_name_and_ctrl_c_leaves_nothing(
         terminal.until(lambda rows: "direct via" in rows[PATH])
 
         terminal.press("u")
-        terminal.until(lambda rows: "node-b✗" in rows[WAY] and "u plug node-b" in rows[-1])
+        terminal.until(lambda rows: is_done(rows, "node-b✗" in rows[WAY], "u plug node-b"))
         terminal.press("u")
-        terminal.until(lambda rows: "node-b✗" not in rows[WAY] and "direct via" in rows[PATH])
+        terminal.until(
+            lambda rows: (
+                is_done(rows, "node-b✗" not in rows[WAY], "u unplug") and "direct via" in rows[PATH]
+            )
+        )
 
         terminal.press("r")
-        terminal.until(lambda rows: "nyc✗ (DERP)" in rows[LEGS] and "r start nyc" in rows[-1])
+        terminal.until(lambda rows: is_done(rows, "nyc✗ (DERP)" in rows[LEGS], "r start nyc"))
         terminal.press("r")
-        terminal.until(lambda rows: "nyc (DERP)" in rows[LEGS] and "r kill nyc" in rows[-1])
+        terminal.until(lambda rows: is_done(rows, "nyc (DERP)" in rows[LEGS], "r kill nyc"))
 
         terminal.press("n")
         terminal.until(lambda rows: "n home-a its own NAT" in rows[-1])
@@ -92,9 +95,8 @@ def test_without_a_terminal_there_are_lines_and_a_recording_plays(
 
     with subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        lines = list(
-            takewhile(lambda line: "between the ends: direct data" not in line, process.stdout)
-        )
+        moved = "the path from node-a to node-b moved to direct"
+        lines = list(until_all((moved, "ends: direct data"), process.stdout))
         process.terminate()
         *_, last = process.stdout
 
@@ -182,6 +184,21 @@ def invoke(env: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[s
 
 def running(env: Mapping[str, str]) -> list[object]:
     return json.loads(invoke(env, "lab.list", "--json").stdout or "[]")  # type: ignore[no-any-return]
+
+
+def is_done(rows: list[str], is_seen: bool, next_key: str) -> bool:
+    """And whoever did it is ready for the next key: until then the line above says what is being done."""
+    return is_seen and next_key in rows[-1] and not rows[-2].endswith(" ...")
+
+
+def until_all(words: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
+    """What the ends say of their paths and what is seen on the wires come in any order."""
+    missing = set(words)
+    for line in lines:
+        yield line
+        missing -= {each for each in missing if each in line}
+        if not missing:
+            return
 
 
 def ms(row: str) -> float:
