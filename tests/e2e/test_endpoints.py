@@ -81,8 +81,8 @@ def test_a_neighbour_with_an_address_of_the_overlay_s_block_is_still_there(lab: 
         done = net.run(host, "ip", "addr", "add", f"{address}/24", "dev", "eth0")
         assert done.returncode == 0, done.stderr
 
-    assert net.run("node-a", "ping", "-c1", "-W2", "100.64.77.2").returncode == 0
-    assert net.run("neighbour", "ping", "-c1", "-W2", "100.64.77.1").returncode == 0
+    assert net.run("node-a", "ping", "-c1", "-W5", "100.64.77.2").returncode == 0
+    assert net.run("neighbour", "ping", "-c1", "-W5", "100.64.77.1").returncode == 0
     assert net.run("node-a", "ping", "-c1", "-W1", "100.64.77.3").returncode != 0  # nobody is there
     a.ping(b)
     net.prove_direct(a, b)

@@ -18,8 +18,8 @@ def test_meshed_relays_pass_on_what_is_for_a_client_of_the_other(
     lab: StartLab, tmp_path: Path
 ) -> None:
     net = lab("two-regions", set=mesh(tmp_path))
-    net.wait_for_event("nyc", "mesh_connected", relay="fra.derp.example:443")
-    net.wait_for_event("fra", "mesh_connected", relay="nyc.derp.example:443")
+    net.wait_for_event("nyc", "mesh_connected", within=20, relay="fra.derp.example:443")
+    net.wait_for_event("fra", "mesh_connected", within=20, relay="nyc.derp.example:443")
     apart(net)
 
     reaches(net.node("node-a"), net.node("node-b"))

@@ -49,7 +49,7 @@ def test_behind_symmetric_nats_a_turn_server_is_between_them(lab: StartLab) -> N
     net.unplug("turn")
     heard = words_heard(net, "node-a")
     assert net.run("node-a", "ping", "-c1", "-W2", "turn").returncode == 1
-    assert words_heard(net, "node-a") - heard <= 1  # one was on its way; twenty would have come
+    assert words_heard(net, "node-a") - heard < 10  # some were on their way; twenty would have come
 
 
 def test_two_ice_agents_behind_symmetric_nats_do_not(lab: StartLab) -> None:
