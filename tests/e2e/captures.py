@@ -34,6 +34,8 @@ def captured(
         yield Captures(files)
     finally:
         for process in running:
+            while is_reading(process):
+                pass
             process.terminate()
             process.communicate(timeout=10)
 
@@ -50,6 +52,16 @@ def sniff(net: Net, machine: str, file: Path, words: str) -> subprocess.Popen[st
         if line.startswith("listening") or " listening on" in line:
             return process
     raise AssertionError(f"tcpdump in {machine} did not start: {''.join(said)}")
+
+
+def is_reading(process: subprocess.Popen[str]) -> bool:
+    """tcpdump takes no more once it is told to end; it sleeps when it has taken all there is."""
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        [tcpdump] = children.split()
+        return Path(f"/proc/{tcpdump}/stat").read_text().rpartition(") ")[2][0] in "RD"
+    except (OSError, ValueError):  # it has ended
+        return False
 
 
 def wait_for_packets(net: Net, machine: str, count: int, words: str) -> None:
