@@ -67,5 +67,5 @@ def is_reading(process: subprocess.Popen[str]) -> bool:
 def wait_for_packets(net: Net, machine: str, count: int, words: str) -> None:
     """Returns once so many that this filter picks have gone by: the way to wait while nothing happens."""
     argv = ["tcpdump", "-i", "any", "-n", "-Z", "root", "-c", str(count), "-w", "/dev/null"]
-    done = net.run(machine, *argv, *words.split(), timeout=30)
+    done = net.run(machine, *argv, *words.split(), timeout=120)
     assert done.returncode == 0, done.stderr

@@ -225,7 +225,7 @@ def test_on_a_link_that_loses_the_evidence_counts_just_what_was_lost(
 
 def invoke(*words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
 
 
 def frames(file: Path, words: str, *fields: str) -> Frames:

@@ -36,7 +36,7 @@ def invoke(labs: Path) -> Iterator[Callable[..., Result]]:
     def run(*words: str, become: Sequence[str] = ()) -> Result:
         argv = [*become, sys.executable, "-m", "invoke", *words]
         return subprocess.run(
-            argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=170, check=False
         )
 
     yield run

@@ -75,6 +75,6 @@ def with_only(capabilities: Sequence[str], folder: Path) -> subprocess.Completed
         env=os.environ | {"PUNCHLAB_STATE": str(folder / "labs")},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=170,
         check=False,
     )

@@ -178,7 +178,7 @@ def demo(env: Mapping[str, str], *words: str) -> PseudoTerminal:
 def invoke(env: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "invoke", *words]
     return subprocess.run(
-        argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+        argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=170, check=False
     )
 
 

@@ -23,7 +23,7 @@ def invoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
     def run(*words: str) -> Result:
         argv = [sys.executable, "-m", "invoke", *words]
         return subprocess.run(
-            argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=170, check=False
         )
 
     assert run("lab.up", "nat-pair").returncode == 0

@@ -59,6 +59,6 @@ def heard(net: Net, talk: dict[str, subprocess.Popen[str]]) -> dict[Pair, int]:
     names = {net.node(host).overlay: host for host in talk}
     answered: dict[Pair, set[int]] = {pair: set() for pair in combinations(talk, 2)}
     for host, process in talk.items():
-        for to, number in ANSWER.findall(process.communicate(timeout=60)[0]):
+        for to, number in ANSWER.findall(process.communicate(timeout=120)[0]):
             answered[host, names[to]].add(int(number))
     return {pair: len([n for n in numbers if n <= COUNTED]) for pair, numbers in answered.items()}

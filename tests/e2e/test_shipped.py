@@ -155,7 +155,7 @@ def test_trouble_would_be_seen() -> None:
 def look(net: Net) -> list[Machine]:
     names = [machine.name for machine in net.lab.plan().machines]
     with net.lab.popen(None, ["sh", "-c", LOOK, "sh", *names], stdout=PIPE, text=True) as looking:
-        lines, _ = looking.communicate(timeout=30)
+        lines, _ = looking.communicate(timeout=120)
     told = map(json.loads, lines.splitlines())
     return [machine(name, next(told), next(told)) for name in names]
 

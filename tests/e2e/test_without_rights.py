@@ -16,7 +16,7 @@ def test_the_main_job_without_rights(nobody: list[str]) -> None:
     def invoke(*words: str) -> subprocess.CompletedProcess[str]:
         argv = ["unshare", "--mount", "sh", "-c", OPEN_TUN, "sh", *nobody, "-m", "invoke", *words]
         return subprocess.run(
-            argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False
         )
 
     try:
@@ -43,7 +43,7 @@ def test_a_closed_tun_is_told_before_anything_is_built(nobody: list[str]) -> Non
     closed = ["unshare", "--mount", "sh", "-c", OPEN_TUN.replace("666", "600"), "sh"]
     argv = [*closed, *nobody, "-m", "invoke", "lab.up", "topology=nat-pair"]
 
-    up = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    up = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
 
     assert up.returncode == 3
     assert "/dev/net/tun" in up.stderr

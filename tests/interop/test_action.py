@@ -78,5 +78,5 @@ def run_step(
     env["GITHUB_STEP_SUMMARY"] = str(folder / "summary.md")
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False,
+        cwd=folder, env=env, capture_output=True, text=True, timeout=170, check=False,
     )  # fmt: skip

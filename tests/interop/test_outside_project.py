@@ -35,7 +35,7 @@ class Outside:
     folder: Path
 
     def run(
-        self, program: str, *words: str, timeout: float = 90
+        self, program: str, *words: str, timeout: float = 170
     ) -> subprocess.CompletedProcess[str]:
         env = {
             "PATH": f"{self.programs}:{os.defpath}",
