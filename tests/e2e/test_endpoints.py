@@ -9,7 +9,7 @@ import pytest
 
 from lab.pytest_plugin import Net, StartLab
 from tests.e2e.captures import captured
-from tests.e2e.pairs import BACK, direct_pair, via
+from tests.e2e.pairs import BACK, direct_pair, history, via
 from tests.interop.datagrams import payloads
 
 UNREACHABLE = [f"10.77.{number}.1" for number in range(32)]
@@ -38,7 +38,7 @@ def test_32_addresses_that_nobody_can_reach_do_not_hide_the_one(
         echoes = stream.finish()
 
     assert echoes.lost == 0
-    assert a.path_history(b) == b.path_history(a) == ["relay", "direct"]
+    assert history(a, b, echoes) == history(b, a, echoes) == ["relay", "direct"]
     assert 0 < len(payloads(captures.files["node-b"], 41641)) < 32 * 8  # tried, and no storm
     net.prove_direct(a, b)
 

@@ -21,7 +21,7 @@ from lab.pytest_plugin import Net, NoReply, StartLab
 from lab.world.programs import find
 from tests.e2e.asked import node
 from tests.e2e.captures import captured
-from tests.e2e.pairs import BACK
+from tests.e2e.pairs import BACK, history
 
 pytestmark = pytest.mark.skipif(
     find("miniupnpd") is None,
@@ -57,8 +57,8 @@ def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) ->
     echoes = stream.finish()
 
     assert (echoes.lost, echoes.duplicated) == (0, 0)
-    assert b.path_history(a) == ["relay", "direct"]
-    assert b.path_events(a)[-1]["via"] == EXTERNAL
+    assert history(b, a, echoes) == ["relay", "direct"]
+    assert next(e["via"] for e in b.path_events(a) if e["kind"] == "direct") == EXTERNAL
     net.unplug("nyc")  # what the nodes claim, the lab proves
     a.ping(b)
     b.ping(a)

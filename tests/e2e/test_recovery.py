@@ -19,6 +19,7 @@ from tests.e2e.pairs import (
     NOTICED,
     at_last,
     direct_pair,
+    history,
     lost_after,
     moved,
     reaches,
@@ -78,7 +79,7 @@ def test_a_cut_of_a_blink_is_no_reason_to_leave(lab: StartLab) -> None:
     assert dropped >= 5
     assert echoes.lost > 0
     assert silence(echoes) < NOTICED
-    assert a.path_history(b) == ["relay", "direct"]
+    assert history(a, b, echoes) == ["relay", "direct"]
 
 
 # --- the NAT changes

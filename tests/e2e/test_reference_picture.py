@@ -13,7 +13,7 @@ import pytest
 
 from lab.pytest_plugin import NoReply, StartLab
 from tests.e2e.captures import captured
-from tests.e2e.pairs import BACK
+from tests.e2e.pairs import BACK, history
 
 EVERYWHERE = ["nyc", "internet", "home-a", "home-b"]
 DISCO_MAGIC = b"TS\xf0\x9f\x92\xac"  # the first bytes of a disco packet
@@ -90,9 +90,8 @@ def test_traffic_moves_from_relay_to_direct_and_loses_nothing(lab: StartLab, top
     echoes = stream.finish()
 
     assert (echoes.lost, echoes.duplicated) == (0, 0)
-    assert a.path_history(b) == ["relay", "direct"]
-    assert b.path_history(a) == ["relay", "direct"]
-    [_relayed, direct] = a.path_events(b)
+    assert history(a, b, echoes) == history(b, a, echoes) == ["relay", "direct"]
+    _relayed, direct, *_ = a.path_events(b)
     assert echoes.sent[0] < direct["at"] < echoes.sent[-1]  # the move was within the stream
 
     net.unplug("nyc")  # what the node claims, the lab proves
