@@ -242,11 +242,12 @@ def test_an_outage_on_the_relay_path_ends_when_the_cable_is_back(lab: StartLab, 
 @pytest.mark.scenario(62)
 def test_quick_flaps_end_in_a_path(lab: StartLab) -> None:
     net, a, b = direct_pair(lab)
-    stream = a.stream(b, count=300, interval=BEAT)
+    stream = a.stream(b, count=300, interval=BEAT, lasting=True)
 
     for _ in range(5):
         net.unplug("node-a")
         net.plug("node-a")
+    reaches(a, b)
     echoes = stream.finish()
 
     assert len([e for e in net.events("node-a", "link") if e["up"] is False]) == 5
