@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent.parent
 pytest_plugins = ["tests.lab.cluster"]
 
-# By itself it fails an example that takes 200 ms, and a busy machine may stand still for longer.
-settings.register_profile("without a deadline", deadline=None)
+# By itself it fails an example that takes 200 ms, or a second to be made; a busy machine may stand still for
+# longer.
+settings.register_profile(
+    "without a deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("without a deadline")
 
 
