@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import sqrt
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,7 @@ from tests.lab.oneway import one_way
 from tests.lab.plans import A_ADDRESS, B_ADDRESS, A, B, two_hosts
 from tests.lab.traces import traces_of
 
-MACHINE = 5e-3  # seconds that a busy machine may add to the quickest of many
+MACHINE = 10e-3  # seconds that a busy machine may add to the quickest of many
 
 
 def bent(quality: LinkQuality) -> Plan:
@@ -88,15 +89,18 @@ def test_what_is_not_named_keeps_its_value_and_clean_ends_it_all(up: Up) -> None
 @pytest.mark.scenario(78)
 def test_a_flow_that_is_there_already_feels_the_change(up: Up) -> None:
     lab = up(two_hosts())
-    argv = ["ping", "-n", "-U", "-i", "0.02", "-c", "1000", B_ADDRESS]
+    argv = ["ping", "-n", "-U", "-D", "-i", "0.02", "-c", "3000", B_ADDRESS]
     with lab.popen(A, argv, stdout=subprocess.PIPE, text=True) as pinging:
         assert pinging.stdout is not None
-        times = (
-            float(found[1]) for line in pinging.stdout if (found := re.search("time=(.*) ms", line))
+        echoes = (  # when it was sent, and how many ms it took
+            (float(found[1]) - float(found[2]) / 1e3, float(found[2]))
+            for line in pinging.stdout
+            if (found := re.search(r"\[(.*)\].*time=(.*) ms", line))
         )
-        before = [next(times) for _ in range(10)]
+        before = [took for _, took in islice(echoes, 10)]
         lab.link(A, way="down", delay="80ms")
-        after = [next(times) for _ in range(20)][10:]
+        in_force = time.time()
+        after = list(islice((took for sent, took in echoes if sent > in_force), 10))
         pinging.terminate()
 
     assert median(before) < 40
@@ -120,8 +124,9 @@ def test_packets_overtake_only_where_they_are_told_to(up: Up) -> None:
     numbers = [each.number for each in one_way(lab, A, B, B_ADDRESS, count=200, gap=0.002)]
 
     assert sorted(numbers) == list(range(200))
-    assert numbers != sorted(numbers)
-    assert sum(took < 0.025 for took in up_way(lab, count=200, gap=0.002)) == expected(200, 0.3)
+    # Who overtakes is there while a lower number is still to come.
+    early = [each for place, each in enumerate(numbers) if each > min(numbers[place:])]
+    assert len(early) == expected(200, 0.3)
 
 
 @pytest.mark.scenario(78)
@@ -165,7 +170,7 @@ def test_no_more_passes_than_the_rate(up: Up, rate: int) -> None:
     late = [each for each in arrivals if each.at - arrivals[0].at > 0.3]  # the bucket was full
     bits = (len(late) - 1) * frame * 8
     # A bucket that a busy machine comes back to late has spilled; it never gives more.
-    assert 0.5 * rate * 1e6 <= bits / (late[-1].at - late[0].at) <= 1.1 * rate * 1e6
+    assert 0.25 * rate * 1e6 <= bits / (late[-1].at - late[0].at) <= 1.1 * rate * 1e6
 
 
 def test_an_mtu_holds_at_both_ends(up: Up) -> None:
@@ -300,6 +305,7 @@ def test_a_delay_line_that_dies_is_started_again(up: Up) -> None:
             break
 
     assert event["problem"] == "the delay line ended"
+    lab.link(A)  # answered when the new one answers
     assert waits(up_way(lab), 0.02)
 
 
