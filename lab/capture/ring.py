@@ -34,7 +34,7 @@ FRAME = 1 << 11  # means nothing in version 3, but has to divide BLOCK
 
 _REQUEST = struct.Struct("IIIIIII")  # struct tpacket_req3
 _BLOCK = struct.Struct("=8xIII")  # block_status, num_pkts, offset_to_first_pkt
-_STATUS = 8  # where block_status is
+_STATUS, _COUNT = 8, 12  # where block_status is, and num_pkts
 _FRAME = struct.Struct("=IIIIIIH")  # next, sec, nsec, snaplen, len, status, mac
 _ADDRESS = struct.Struct("=2x2xiHB")  # struct sockaddr_ll: ifindex, hatype, pkttype
 _ADDRESS_AT = 48  # sizeof(struct tpacket3_hdr)
@@ -90,6 +90,7 @@ class Ring:
         self._next = 0
         self._has_virtio = _tells_super_packets()
         self.dropped = 0
+        self.taken = 0  # blocks
 
     def frames(self, wall_clock: int) -> Iterator[Frame]:
         """What there is, in order of time. The kernel stamps packets with the wall clock (see `clock`)."""
@@ -99,7 +100,10 @@ class Ring:
             if not status & _FOR_USER:
                 return
             yield from self._block(start + first, count, wall_clock)
+            # The count first: with the status the block is the kernel's.
+            struct.pack_into("=I", self._memory, start + _COUNT, 0)
             struct.pack_into("=I", self._memory, start + _STATUS, 0)
+            self.taken += 1
             self._next = (self._next + 1) % self._blocks
 
     def _block(self, at: int, count: int, wall_clock: int) -> Iterator[Frame]:
@@ -115,6 +119,12 @@ class Ring:
             data = memory[start : start + kept]
             yield Frame(when, index, kind == PACKET_OUTGOING, data, length, gso_type, gso_size)
             at += step
+
+    @property
+    def holds(self) -> bool:
+        """Whether a packet is in the block that comes next, though it may be the kernel's yet."""
+        count: int = _BLOCK.unpack_from(self._memory, self._next * BLOCK)[1]
+        return count > 0
 
     def count_drops(self) -> int:
         """How many packets found no room, since the beginning. The kernel forgets what it has told."""
