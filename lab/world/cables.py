@@ -2,14 +2,14 @@
 
 The far end is set down, so the machine sees what a pulled cable shows: no carrier, while its own addresses
 and routes stay. On the far side the kernel drops the routes (and IPv6 addresses) of a link that goes
-down; they are said again when it comes up.
+down; they are said again when it comes up. A cable is plugged in when its machine knows that it is.
 """
 
 from __future__ import annotations
 
 from lab.errors import BadRequest, LabError
 from lab.model.plan import Wire
-from lab.world import links
+from lab.world import carrier, links
 from lab.world.build import World
 from lab.world.netlink import NetlinkError
 from lab.world.record import Record
@@ -32,6 +32,7 @@ class Cables:
         except NetlinkError as error:
             raise LabError(str(error)) from None
         if up:
+            carrier.wait(self._world, wire.a, running=True)
             self._world.unplugged.discard(wire.name)
         else:
             self._world.unplugged.add(wire.name)

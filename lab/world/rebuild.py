@@ -7,24 +7,18 @@ addresses, routes, rules, switches and names.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import socket
-import struct
-import time
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 from lab.errors import LabError
 from lab.model.plan import Machine, Plan, Wire
-from lab.world import links
+from lab.world import carrier, links
 from lab.world.build import World, interface_requests, write_sysctls
 from lab.world.netlink import NetlinkError, Request
 from lab.world.rules import Loader
 from lab.world.shaping import hardware_address
 
-_GET_FLAGS, _RUNNING = 0x8913, 0x40  # SIOCGIFFLAGS, IFF_RUNNING
-_TOLD_WITHIN, _LOOK_AGAIN = 5.0, 0.001  # seconds; the kernel tells of a link each second, if it can
 _NO_SUCH_ROUTE, _NO_SUCH_ADDRESS = 3, 99  # ESRCH, EADDRNOTAVAIL: what is to go is gone already
 
 
@@ -77,7 +71,7 @@ class Rebuild:
             self._switch(old, new)
             self._rename(old, new)
         for _, wire in moved:
-            self._wait(wire, running=True)
+            carrier.wait(self._world, wire.a, running=True)
         self._world.plan = after
 
     def _move(self, after: Plan, old: Wire, new: Wire) -> None:
@@ -89,7 +83,7 @@ class Rebuild:
         index = 1 + max(n for (owner, _), n in world.indexes.items() if owner == machine)
         lower = links.link(*old.b, world.indexes[old.b], up=False)
         world.namespaces[old.b[0]].rtnetlink.send([lower])
-        self._wait(old, running=False)
+        carrier.wait(world, old.a, running=False)
         world.namespaces[old.b[0]].rtnetlink.send(
             [links.move(*old.b, world.indexes[old.b], machine, there.fd, index)]
         )
@@ -107,17 +101,6 @@ class Rebuild:
             mac = self._world.visitor.inside(namespace.fd, partial(hardware_address, bridge))
             request = links.hardware_address(machine, bridge, index, mac)
             namespace.rtnetlink.send([request])
-
-    def _wait(self, wire: Wire, running: bool) -> None:
-        """Until the near end knows.
-
-        A carrier that is back before the kernel told of its loss was never gone; and as long as it has
-        not told of the carrier, what the near end sends is lost.
-        """
-        net, until = self._world.namespaces[wire.a[0]].fd, time.monotonic() + _TOLD_WITHIN
-        is_running = partial(_is_running, wire.a[1])
-        while self._world.visitor.inside(net, is_running) != running and time.monotonic() < until:
-            time.sleep(_LOOK_AGAIN)
 
     def _readdress(self, old: Machine, new: Machine) -> None:
         namespace = self._world.namespaces[new.name]
@@ -167,13 +150,6 @@ class Rebuild:
                 file.write_text("".join(f"{address}\t{name}\n" for address, name in new.hosts))
             except OSError as error:
                 raise LabError(f"{new.name}: its hosts file: {error.strerror}") from None
-
-
-def _is_running(name: str) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        answer = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack("16s24x", name.encode()))
-    flags: int = struct.unpack_from("=H", answer, 16)[0]
-    return bool(flags & _RUNNING)
 
 
 def _addresses(old: Machine, new: Machine) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
