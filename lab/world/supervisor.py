@@ -220,11 +220,11 @@ class Supervisor:
             elif daemon.is_plain:
                 words.append(f"{line}\n")
             if process.state == "starting" and daemon.says_ready(line, event):
-                process.log.write(
-                    "".join(words).encode()
-                )  # who waits for it may look there at once
+                # Who waits for it may look into its log at once.
+                self._hear(process, process.pipes[1])
+                process.log.write("".join(words).encode())
                 words.clear()
-                self._tell(process, "ready")
+                self._tell_ready(process)
         process.log.write("".join(words).encode())
 
     def _read_log(self, process: Process, data: bytes, lines: list[str]) -> None:
@@ -232,7 +232,7 @@ class Supervisor:
         if process.state != "starting" or not process.daemon.is_plain:
             return
         if any(process.daemon.says_ready(line, None) for line in lines):
-            self._tell(process, "ready")
+            self._tell_ready(process)
 
     def _take(self, process: Process, event: Event) -> None:
         process.events += 1
@@ -254,6 +254,10 @@ class Supervisor:
             process.restarts += 1
             with contextlib.suppress(BuildFailed):  # its end was told already
                 self._start(process)
+
+    def _tell_ready(self, process: Process) -> None:
+        if process.state == "starting":  # its words on the other pipe may have said so, too
+            self._tell(process, "ready")
 
     def _tell(self, process: Process, state: str, **fields: int) -> None:
         pid = process.pid if process.popen is not None else None
