@@ -132,9 +132,9 @@ def test_the_move_is_marked_below_the_chart() -> None:
 
 def test_a_slow_terminal_shows_the_attempts_before_the_path_that_they_found() -> None:
     inbox, scene = Inbox(), Scene(DOUBLE_NAT)
-    began = time.monotonic()
-    attempt = Sighting(began + 0.1, "carrier-a", "up", "disco-ping", HOME_A, HOME_B, 1, 1)
-    data = Sighting(began + 0.3, "carrier-a", "up", "data", HOME_A, HOME_B, 1, 1)
+    later = time.monotonic() + 60  # than this test may come to play
+    attempt = Sighting(later, "carrier-a", "up", "disco-ping", HOME_A, HOME_B, 1, 1)
+    data = Sighting(later + 0.2, "carrier-a", "up", "data", HOME_A, HOME_B, 1, 1)
     for each in (attempt, data, None):  # all that was missed while the last picture was drawn
         inbox.put(each)
     shown: list[str | None] = []
