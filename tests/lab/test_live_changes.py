@@ -24,10 +24,11 @@ from lab.errors import BadRequest, LabError
 from lab.judge.stage import Endpoint, Socket, Stage
 from lab.model.plan import Ruleset
 from lab.model.topology import loads
+from tests.lab.cluster import wait_until
 from tests.lab.conftest import Up
 from tests.lab.plans import lasting, two_hosts
 
-SOON, SILENCE = 2.0, 0.3  # seconds: for what has to come, and for what must not
+SOON, SILENCE = 20.0, 0.3  # seconds: for what has to come, and for what must not
 SERVER = "192.0.2.10"
 A_WAN, B_WAN = "203.0.113.10", "203.0.113.20"
 HOMES = f"""
@@ -76,6 +77,7 @@ def seen_as(inside: Socket, server: Socket) -> Endpoint:
 def passes(sender: Socket, receiver: Socket, to: Endpoint, within: float = SOON) -> bool:
     text = sender.stage.tag()
     sender.send(to, text)
+    sender.stage.settle()  # it has left before its time is counted
     return receiver.hear(text, within) is not None
 
 
@@ -521,11 +523,11 @@ def test_a_frozen_daemon_is_frozen_until_it_thaws(up: Up) -> None:
         ).stdout.split()
         return daemon["state"], kernel
 
-    assert state() == ("ready", "S")
+    wait_until(lambda: state() == ("ready", "S"))
     lab.daemon("node-a", "freeze")
-    assert state() == ("frozen", "T")
+    wait_until(lambda: state() == ("frozen", "T"))
     lab.daemon("node-a", "thaw")
-    assert state() == ("ready", "S")
+    wait_until(lambda: state() == ("ready", "S"))
 
 
 # --- TCP, by two programs on strings
