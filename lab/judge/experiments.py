@@ -45,7 +45,7 @@ class Bench:
         text = self.stage.tag()
         for patience in self._patiences():
             inside.send(outside.here, text)
-            if (source := outside.hear(text, patience)) is not None:
+            if (source := self.hears(outside, text, patience)) is not None:
                 return source
         return None
 
@@ -62,9 +62,17 @@ class Bench:
         for patience in self._patiences():
             for (outside, to), text in zip(knocks, texts, strict=True):
                 outside.send(to, text)
-            if inside.hear(texts[-1], patience) is not None:
+            if self.hears(inside, texts[-1], patience) is not None:
                 return [inside.heard(text) for text in texts]
         raise Unreachable(f"no answer from {knocks[-1][0].here} comes back through {knocks[-1][1]}")
+
+    def hears(self, ears: Socket, text: str, within: float) -> Endpoint | None:
+        """Silence counts only once every puppet has sent what it was to, and told what it got."""
+        source = ears.hear(text, within)
+        if source is None:
+            self.stage.settle()
+            source = ears.hear(text, 0.0)
+        return source
 
     def _patiences(self) -> list[float]:
         return [self.patience * 2**n for n in range(TRIES)]

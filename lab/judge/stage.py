@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Self
 Popen = Callable[..., "subprocess.Popen[Any]"]
 
 PUPPET = Path(__file__).with_name("puppet.py")
-START_PATIENCE = 30.0  # seconds for a program to start on a busy machine
+START_PATIENCE = 120.0  # seconds for all programs to start on a busy machine
 
 
 class Endpoint(NamedTuple):
