@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from lab.errors import BadRequest, CannotHere, LabError
 from lab.judge.attend import end_all
 
-CONNECT_PATIENCE = 5.0  # seconds for a scheduler to answer
+CONNECT_PATIENCE = 15.0  # seconds for a scheduler to answer
 LOOK = 0.1  # seconds between looks at who is still at work
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lab import state
 from lab.client import Lab
 from lab.errors import CannotHere
 from lab.judge.attend import answer_with
-from tests.lab.plans import lasting, two_hosts
+from tests.lab.plans import lasting, shell, two_hosts
 from tests.lab.traces import TasksTraces
 
 PROCESSES = 3  # the keeper's parent, the keeper, the daemon
@@ -20,6 +21,8 @@ PROCESSES = 3  # the keeper's parent, the keeper, the daemon
 
 def main(request: dict[str, Any]) -> Any:
     match request["do"]:
+        case "never get ready":
+            Lab.up(two_hosts(shell("node-a", "exec sleep 1000")), "of-a-task")
         case "hang":
             bring_up_a_lab(request)
             threading.Event().wait()
@@ -43,8 +46,11 @@ def bring_up_a_lab(request: dict[str, Any]) -> None:
     """And tells its folder, once all that is looked for later is there to be found."""
     Lab.up(two_hosts(lasting("node-a")), "of-a-task")
     folder = state.folder_of("of-a-task")
-    found = set(TasksTraces(folder, "", frozenset()).processes()) - {str(os.getpid())}
-    assert len(found) == PROCESSES
+    traces, own = TasksTraces(folder, "", frozenset()), {str(os.getpid())}
+    while len({*traces.processes()} - own) != PROCESSES:
+        time.sleep(
+            0.001
+        )  # one that is just becoming another program has no environment for a moment
     note = Path(request["note"])
     note.with_suffix(".new").write_text(str(folder))
     note.with_suffix(".new").rename(note)

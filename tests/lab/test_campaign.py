@@ -23,6 +23,7 @@ from tests.lab.cluster import ROOT, StartWorker, wait_for_workers, wait_until
 from tests.lab.traces import Traces, left_of, machine_links
 
 DEADLINE = 30.0
+CLEARED = 60.0  # seconds for a process that clears up after others to start, and to do it
 
 
 def task(number: int, do: str = "answer", **words: Any) -> Task:
@@ -75,13 +76,12 @@ def test_a_lab_that_is_just_coming_up_is_ended_too(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with crew.local(1) as ours:
-        ours.executor.submit(attend, task(0, "hang", note=str(tmp_path / "lab")), DEADLINE)
+        ours.executor.submit(attend, task(0, "never get ready"), DEADLINE)
         wait_until(lambda: any(tmp_path.glob("punchlab-task-*/of-a-task")))
         [folder] = tmp_path.glob("punchlab-task-*/of-a-task")
 
     assert list(tmp_path.glob("punchlab-task-*")) == []
     assert Traces(folder, "", machine_links()).processes() == []
-    assert not (tmp_path / "lab").exists()  # it was not up yet: that is what was tested
 
 
 def test_a_process_that_dies_is_tried_again(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_task_whose_attendant_is_killed_leaves_nothing(tmp_path: Path) -> None
     attendant.kill()
     attendant.wait()
 
-    assert left_of(note, within=20.0) == {}
+    assert left_of(note, within=CLEARED) == {}
 
 
 def test_a_task_that_ends_just_after_its_attendant_leaves_nothing(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_loses_no_result(two_workers: str, tmp_path: Path) ->
 
     assert answers(results) == [0, 1, 2, 3, 4, 5]
     assert told.about("is gone; what it had is tried elsewhere") == 1
-    assert left_of(note, within=10.0) == {}
+    assert left_of(note, within=CLEARED) == {}
 
 
 def test_a_worker_without_rights_gets_no_more(scheduler: str, start_worker: StartWorker) -> None:

@@ -80,7 +80,7 @@ class Street:
     results: dict[str, Future[Measured]]
 
     def measured(self, name: str) -> Measured:
-        return self.results[name].result(timeout=120)
+        return self.results[name].result(timeout=300)
 
     def differing(self, declared: str, name: str) -> list[str]:
         found = compare(NATS[declared], self.measured(name), POOLS.get(name, 1))
