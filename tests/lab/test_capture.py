@@ -102,7 +102,7 @@ def test_a_command_that_is_interrupted_leaves_a_whole_file(
 
     command.send_signal(number)
 
-    out, _ = command.communicate(timeout=10)
+    out, _ = command.communicate(timeout=60)
     assert command.returncode == 0
     assert "packets of 7 interfaces in " in out
     assert is_finished(tmp_path / "made.pcapng")

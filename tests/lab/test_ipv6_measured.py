@@ -21,7 +21,7 @@ from lab.model.layout import plan_of
 from lab.model.topology import loads
 from tests.lab.conftest import Up
 
-PATIENCE = 5.0  # seconds for a packet that is sure to pass
+PATIENCE = 20.0  # seconds for a packet that is sure to pass
 ITSELF, ROUTER, OUTSIDE_PREFIX = "2001:db8:1:1::/64", "2001:db8:203::/64", "2001:db8:2:1::/64"
 A, B = "2001:db8:192::80", "2001:db8:192::81"
 
@@ -50,7 +50,7 @@ listening.accept()
 """
 CONNECT = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 7000), timeout=5) as connection:
+with socket.create_connection((sys.argv[1], 7000), timeout=60) as connection:
     print(connection.recv(100).decode(), end="")
 """
 
