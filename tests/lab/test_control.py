@@ -71,7 +71,7 @@ def test_a_bell_that_nobody_listens_to_does_not_stop_the_lab(up: Up) -> None:
 
 def _knock(lab: Lab) -> socket.socket:
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    caller.settimeout(10)
+    caller.settimeout(60)
     folder = os.open(lab.folder, os.O_PATH)
     caller.connect(f"/proc/self/fd/{folder}/{SOCKET}")
     os.close(folder)
