@@ -64,10 +64,10 @@ def wait_for_workers(address: str, count: int) -> None:
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        client.wait_for_workers(count, timeout=60)
+        client.wait_for_workers(count, timeout=120)
 
 
-def wait_until(it_is_so: Callable[[], bool], within: float = 60.0) -> None:
+def wait_until(it_is_so: Callable[[], bool], within: float = 120.0) -> None:
     until = time.monotonic() + within
     while not it_is_so():
         assert time.monotonic() < until

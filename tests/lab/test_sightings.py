@@ -76,10 +76,12 @@ def test_who_is_unplugged_is_not_heard(net: Net) -> None:
 def test_a_watcher_ends_with_its_reader(net: Net) -> None:
     plan = net.lab.plan()
     watcher = sightings.start(net.lab, plan)
-    net.run("home-a", "ping", "-c1", "203.0.113.20")
     assert watcher.stdin is not None
     assert watcher.stdout is not None
-    assert parse_line(watcher.stdout.readline()).wire in {wire.name for wire in plan.wires}
+    ping = ["ping", "-q", "-i0.2", "203.0.113.20"]
+    with net.lab.popen("home-a", ping, stdout=subprocess.DEVNULL) as pinging:
+        assert parse_line(watcher.stdout.readline()).wire in {wire.name for wire in plan.wires}
+        pinging.terminate()
 
     watcher.stdin.close()
 
