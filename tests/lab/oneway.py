@@ -20,10 +20,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
     listening.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     listening.bind(("", 9000))
     print("listening", flush=True)
-    ears, patience = [listening, 0], 60.0
-    while ready := select.select(ears, [], [], patience)[0]:
+    ears = [listening, 0]
+    while ready := select.select(ears, [], [], 60.0 if 0 in ears or not got else 0.5)[0]:
         if 0 in ready:  # who sends is through: what is still on its way comes now
-            ears, patience = [listening], 0.5
+            ears = [listening]
         if listening in ready:
             data, [(_, _, stamp)], _, _ = listening.recvmsg(2048, 64)
             number, sent, _ = data.split(b" ", 2)
