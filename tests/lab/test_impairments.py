@@ -54,6 +54,7 @@ def expected(count: int, chance: float) -> object:
 
 def test_a_link_is_what_its_topology_says(up: Up) -> None:
     lab = up(bent(LinkQuality(Shape(delay=0.03), Shape(delay=0.06))))
+    lab.link(A)  # answered when the delay line answers: what comes before waits for its start
 
     assert waits(up_way(lab), 0.03)
     assert waits(down_way(lab), 0.06)
@@ -109,6 +110,7 @@ def test_a_flow_that_is_there_already_feels_the_change(up: Up) -> None:
 
 def test_jitter_varies_the_delay_and_keeps_the_order(up: Up) -> None:
     lab = up(bent(LinkQuality(up=Shape(delay=0.03, jitter=0.02))))
+    lab.link(A)  # answered when the delay line answers
 
     arrivals = one_way(lab, A, B, B_ADDRESS, count=100, gap=0.02)
 
