@@ -102,7 +102,7 @@ def chosen(only: str) -> list[str]:
 @task(
     iterable=["only"],
     help={
-        "only": "one benchmark, such as bringup; may be repeated. fuzz (a minute a round) runs only so",
+        "only": "one benchmark, such as bringup; may be repeated. fuzz and tailscale take long: only so",
         "rounds": "interleaved rounds; the medians are shown",
         "json": "one JSON document a benchmark",
         "out": "a folder for bench.html, .md, .json and .svg",

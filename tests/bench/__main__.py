@@ -21,7 +21,7 @@ from tests.bench.picture import svg
 from tests.bench.report import html
 
 NAMES = ("bringup", "links", "startup", "upgrade", "relay", "tunnel", "lossy", "simulate", "page")
-LONG = ("fuzz",)  # a minute a round, and compared with nothing: only if asked for
+LONG = ("fuzz", "tailscale")  # a minute or two a round, and not for everybody: only if asked for
 PARTS = {"bringup": ("bringup", "shell")}  # of one benchmark, where it has more than one table
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         "--only",
         metavar="BENCHMARK",
         action="append",
-        help=f"{', '.join(NAMES)}; or fuzz, which takes a minute a round, so that it has to be named",
+        help=f"{', '.join(NAMES)}; or what takes a minute or two a round: {', '.join(LONG)}",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON document a benchmark")

@@ -98,6 +98,7 @@ def upgraded() -> dict[str, float]:
         "first": 1000 * first,
         "relay_rtts": first / by_relay,
         "direct": 1000 * (direct[0] - early[0].sent),
+        "both": 1000 * (settled - early[0].sent),
         "allowed": 1000 * (2 * by_relay + 2 * directly) + 50,
         "lost": float(sum(not echo.received for echo in early)),
         "twice": float(sum(len(echo.received) > 1 for echo in early)),
@@ -138,8 +139,8 @@ def stream(lab: Lab, host: str, to: str, seconds: float) -> subprocess.Popen[str
     return lab.popen(host, argv, stdout=subprocess.PIPE, text=True)
 
 
-def finished(pings: subprocess.Popen[str]) -> list[Echo]:
-    out, _ = pings.communicate(timeout=PATIENCE)
+def finished(pings: subprocess.Popen[str], within: float = PATIENCE) -> list[Echo]:
+    out, _ = pings.communicate(timeout=within)
     return [Echo(**json.loads(line)) for line in out.splitlines()]
 
 

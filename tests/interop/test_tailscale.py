@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from lab.pytest_plugin import Net, StartLab
 from tests.e2e.asked import via
 from tests.e2e.netmaps import change_netmap, with_peer
 from tests.e2e.pairs import reaches
+from tests.interop.tailnet.client import missing
 from tests.interop.tailscale import tailscale
 
 NODE = "100.64.1.10"
@@ -30,8 +29,6 @@ on = "home-d"
 runs = "node"
 overlay = "100.64.4.40"
 """
-missing = [program for program in ("tailscaled", "tailscale") if shutil.which(program) is None]
-missing += [] if find_spec("h2") else ["the package h2"]
 pytestmark = pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} not installed")
 
 

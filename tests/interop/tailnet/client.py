@@ -1,0 +1,125 @@
+"""Tailscale's own client on hosts of a lab, and the control plane without which it does nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.client import Lab
+from tests.interop.tailnet.control import PORT
+from tests.interop.tailnet.members import Json
+
+ROOT = Path(__file__).parent.parent.parent.parent
+CONTROL = "control"  # the host on the internet where the control plane runs
+PATIENCE = 60.0  # seconds for a client to come up
+missing = [program for program in ("tailscaled", "tailscale") if shutil.which(program) is None]
+
+
+@dataclass
+class Plane:
+    """The control plane, and what clients have told it of themselves."""
+
+    process: subprocess.Popen[str]
+    login: str
+    _members: dict[str, Json] = field(default_factory=dict)
+
+    def member(self, host: str) -> Json:
+        """The client there as it told of itself once it knew its home and where it can be found."""
+        assert self.process.stdout is not None
+        while not (found := self._members.get(host, {})).get("Endpoints") or not found["HomeDERP"]:
+            told = json.loads(self.process.stdout.readline())
+            self._members[told["Hostinfo"]["Hostname"]] = told
+        return found
+
+
+@dataclass(frozen=True)
+class Client:
+    """`tailscaled` on a host."""
+
+    lab: Lab
+    host: str
+    socket: Path
+
+    def command(self, *words: str) -> str:
+        """What `tailscale WORDS` says."""
+        argv = ["tailscale", f"--socket={self.socket}", *words]
+        done = self.lab.run(self.host, argv, timeout=PATIENCE)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ways(self, address: str, count: int = 3) -> set[str]:
+        """By which its own pings were answered: "DERP(nyc)", or an endpoint."""
+        said = self.command("ping", "--until-direct=false", f"--c={count}", address)
+        return {line.split(" via ")[1].split(" in ")[0] for line in said.splitlines()}
+
+
+@contextmanager
+def plane(
+    lab: Lab, folder: Path, addresses: Sequence[str], members: Sequence[Json] = ()
+) -> Iterator[Plane]:
+    """`addresses`: the clients', in the order in which they come."""
+    derp_map = folder / "derp_map.json"
+    derp_map.write_text(json.dumps(_derp_map(lab)))
+    argv = [sys.executable, "-m", "tests.interop.tailnet.control", "--derp-map", str(derp_map)]
+    argv += [word for address in addresses for word in ("--address", address)]
+    argv += [word for each in members for word in ("--member", json.dumps(each))]
+    process = lab.popen(CONTROL, argv, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    with _ended(process):
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline()) == {"ready": PORT}
+        yield Plane(process, f"http://{lab.plan().underlay[CONTROL]}:{PORT}")
+
+
+@contextmanager
+def client(lab: Lab, host: str, folder: Path, control: Plane) -> Iterator[Client]:
+    """Up and a member, until the `with` ends."""
+    found = Client(lab, host, folder / f"{host}.sock")
+    with _ended(_daemon(found, folder)):
+        words = [f"--login-server={control.login}", f"--hostname={host}", "--accept-dns=false"]
+        found.command("up", *words, f"--timeout={PATIENCE:.0f}s")
+        yield found
+
+
+def _derp_map(lab: Lab) -> Json:
+    regions = {}
+    for daemon in lab.plan().daemons:
+        if (number := daemon.settings.get("region_id")) is not None:
+            name = {"RegionID": number, "RegionCode": daemon.host, "RegionName": daemon.host}
+            at = {"HostName": daemon.settings["hostname"]}
+            regions[str(number)] = {**name, "Nodes": [{"Name": daemon.host, **name, **at}]}
+    return {"Regions": regions, "OmitDefaultRegions": True}
+
+
+def _daemon(wanted: Client, folder: Path) -> subprocess.Popen[Any]:
+    relay = next(one.host for one in wanted.lab.plan().daemons if "region_id" in one.settings)
+    authority = wanted.lab.folder / "hosts" / relay / "ca.pem"  # one for all relays of a lab
+    env = os.environ | {"SSL_CERT_FILE": str(authority), "TS_NO_LOGS_NO_SUPPORT": "true"}
+    argv = ["tailscaled", "--tun=tailscale0", "--state=mem:", f"--socket={wanted.socket}"]
+    argv += [f"--statedir={folder / wanted.host}", "--port=41641"]
+    log = folder / f"{wanted.host}.log"
+    with log.open("wb") as out:
+        daemon = wanted.lab.popen(wanted.host, argv, env=env, stdout=out, stderr=out)
+    until = time.monotonic() + PATIENCE
+    while not wanted.socket.exists():
+        assert daemon.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+    return daemon
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[Any]) -> Iterator[None]:
+    with process:
+        try:
+            yield
+        finally:
+            process.terminate()
