@@ -11,6 +11,7 @@ and any process of the same user can `attach` to it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -171,7 +172,15 @@ class Lab:
         return status
 
     def events(self, follow: bool = False) -> Iterator[dict[str, Any]]:
-        return watching.follow(self.folder) if follow else watching.past(self.folder)
+        """All that any daemon has said by now; `follow`: and will say."""
+        if follow:
+            return watching.follow(self.folder)
+        self._hear()
+        return watching.past(self.folder)
+
+    def _hear(self) -> None:
+        with contextlib.suppress(LabError):  # what is on disk is still to be had
+            ask(self.folder, "hear")
 
     def logs(self, host: str | None = None) -> Iterator[tuple[str, str]]:
         """(host, line): what the daemons wrote to stderr."""
@@ -183,6 +192,7 @@ class Lab:
                     yield file.stem, line.rstrip("\n")
 
     def path_history(self, a: str, b: str) -> list[str]:
+        self._hear()
         return watching.path_history(self.folder, a, b)
 
     def wait_for_path(self, a: str, b: str, kind: str, within: float) -> None:

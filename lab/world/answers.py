@@ -47,6 +47,7 @@ class Answers:
         return {
             "status": self._status,
             "path": self._path,
+            "hear": self._hear,
             "enter": self._enter,
             "ping_argv": self._ping_argv,
             "status_argv": self._status_argv,
@@ -72,7 +73,12 @@ class Answers:
             fds["mnt"] = self._supervisor.mounts_of(machine)
         return Answer({"kinds": list(fds), "path": str(mounts.BIN)}, tuple(fds.values()))
 
+    def _hear(self, _: Question) -> Answer:
+        self._supervisor.hear_all()
+        return Answer({})
+
     def _path(self, question: Question) -> Answer:
+        self._supervisor.hear_all()  # a daemon may have said more than was read
         host, peer = self._machine(question).name, self._machine(question, "peer").name
         return Answer(self._record.path(host, peer))
 

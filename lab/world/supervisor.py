@@ -184,6 +184,12 @@ class Supervisor:
         if process.daemon.is_ready_at_once():
             self._tell(process, "ready")
 
+    def hear_all(self) -> None:
+        """What all daemons have said by now."""
+        for process in self.processes.values():
+            for pipe in process.pipes:
+                self._hear(process, pipe)
+
     def _hear(self, process: Process, pipe: Pipe, _: int = 0) -> None:
         """What a daemon says, until nobody is left who could say more."""
         if not pipe.is_open:
