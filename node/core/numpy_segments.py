@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from node.core.checksum import Buffer
+from node.core.equal_run import EqualRun
 from node.core.open_batch import BatchOpener
 from node.core.row_cipher import CIPHERS
 from node.core.rows import Rows, is_uniform, kept
@@ -46,6 +47,8 @@ class NumpySegments:
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
     ) -> list[Rows]:
+        if isinstance(packets, EqualRun) and self._sealer.takes(packets):
+            return self._sealer.seal_equal(key, receiver, counter, packets)
         out: list[Rows] = []
         for run in runs_of(packets, self._mtu):
             if out:

@@ -21,6 +21,7 @@ from node.core.checksum import (
     finish_checksum,
     ones_sum,
 )
+from node.core.equal_run import EqualRun
 from node.core.padding import padded
 from node.core.row_cipher import Place, RowCipher
 from node.core.rows import HEADER, OVERHEAD, TRANSPORT, Rows, sends
@@ -31,6 +32,7 @@ from node.core.superpacket import (
     UDP,
     Cut,
     tcp_flags_kept,
+    unfinished,
 )
 from node.wire.virtio import VirtioHeader
 
@@ -225,6 +227,24 @@ class BatchSealer:
         if run.unfinished is not None:
             self._finish(shape, run.unfinished, len(run.packets[0].packet))
         return self._seal(key, receiver, counter, shape, count, run.text, run.last)
+
+    def takes(self, run: EqualRun) -> bool:
+        return run.number * (padded(run.length, self._mtu) + OVERHEAD) <= CAPACITY - HEADER
+
+    def seal_equal(self, key: bytes, receiver: int, counter: int, run: EqualRun) -> list[Rows]:
+        """All at once; it must fit. Raises Malformed."""
+        text = padded(run.length, self._mtu)
+        shape = self._shape(text + OVERHEAD, run.number)
+        packets: Bytes = np.ndarray(
+            (run.number, run.length), np.uint8, run.buffer, run.start, (run.step, 1)
+        )
+        shape.plain[:, : run.length] = packets
+        behind = max(text, run.length + (run.length & 1))  # a sum of words may reach so far
+        if behind > run.length:
+            shape.rows[:, HEADER + run.length : HEADER + behind] = 0
+        if unfinished(run[0])[0]:
+            self._finish(shape, run.header, run.length)
+        return self._seal(key, receiver, counter, shape, run.number, text, text)
 
     def _seal_one(self, key: bytes, receiver: int, counter: int, run: Run) -> list[Rows]:
         """Columns do not pay for an ACK."""

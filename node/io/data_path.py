@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+from node.core.rows import GATHERED
 from node.core.segments import PlainSegments, Segments
 from node.core.tun_features import TunFeatures
 from node.io.loop import READ, Loop
@@ -38,11 +39,21 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
 
 def gatherer(segments: Segments) -> Gather | None:
     """What reads the TUN interface in the same way."""
-    if not segments.name.startswith("c "):
-        return None
-    from node.accel.reader import Gatherer
+    match segments.name.split()[0]:
+        case "c":
+            from node.accel.reader import Gatherer as Quick
 
-    return Gatherer(ORDINARY)
+            return Quick(ORDINARY)
+        case "numpy":
+            from node.io.gather import Gatherer
+
+            return Gatherer(ORDINARY)
+    return None
+
+
+def receives_at_once(segments: Segments) -> int:
+    """How many receives from a UDP socket are worked on as one: more only pays where they are merged in C."""
+    return GATHERED if segments.name.startswith("c ") else 1
 
 
 def load(

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 from node.core.actions import Action, RelayPath, SendRelay, SendRows, WriteMerged
 from node.core.landing import Landing
 from node.core.mesh import Mesh
-from node.core.rows import GATHERED, transport_runs
+from node.core.rows import transport_runs
 from node.core.runs import by_destination
 from node.core.segments import PlainSegments, Segments
-from node.io.data_path import gatherer, load
+from node.io.data_path import gatherer, load, receives_at_once
 from node.io.loop import Loop
 from node.io.relay_links import RelayLinks
 from node.io.settings import WAYS
@@ -123,7 +123,6 @@ class Traffic:
             line = f"--data-path {self._way}: not to be had here, so it is {segments.name}"
             print(f"node: {line}", file=sys.stderr)
         self._mesh.device.use(segments, self._tun.features)
-        gather = gatherer(segments)
-        self._tun.gather_with(gather)
-        self._udp.gather(1 if gather is None else GATHERED)
+        self._tun.gather_with(gatherer(segments))
+        self._udp.gather(receives_at_once(segments))
         gc.freeze()  # what is there now stays; collecting it over and over would stop the traffic

@@ -160,9 +160,10 @@ def test_after_a_lone_packet_the_next_one_waits_for_no_other(
     assert [come(3), come(3)] == [[1, 2], [3]]
 
 
-@pytest.fixture(scope="module")
-def gather() -> Gather:
-    return gatherer(fastest(1280, NO_OFFLOAD, ("c",))) or pytest.skip("the C loop was not built")
+@pytest.fixture(scope="module", params=["c", "numpy"])
+def gather(request: pytest.FixtureRequest) -> Gather:
+    way = fastest(1280, NO_OFFLOAD, (request.param,))
+    return gatherer(way) or pytest.skip("the C loop was not built")
 
 
 @given(kinds=st.text("aabc6-TU", max_size=90), virtio=st.booleans())
