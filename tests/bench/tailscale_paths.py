@@ -11,7 +11,8 @@ import sys
 import time
 from http.client import HTTPConnection
 
-LOOK = 0.02  # seconds
+LOOK = 0.05  # seconds
+LASTING = 60.0  # seconds: more than a round; then who waits for us hears of it
 
 
 class Local(HTTPConnection):
@@ -27,7 +28,8 @@ class Local(HTTPConnection):
 def main() -> None:
     client = Local(sys.argv[1])
     before: bool | None = None
-    while True:
+    until = time.monotonic() + LASTING
+    while time.monotonic() < until:
         client.request("GET", "/localapi/v0/status")
         answer = json.loads(client.getresponse().read())
         is_direct = any(peer["CurAddr"] for peer in (answer["Peer"] or {}).values())

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from lab.model.layout import FIRST_REGION
 from lab.pytest_plugin import Net
 from lab.pytest_plugin.net import Node
 from tests.e2e.netmaps import Netmap, change_netmap
 from tests.interop.tailnet.client import Client, client, plane
+from tests.interop.tailnet.members import Json
 
 HOST, ADDRESS = "tail", "100.64.2.20"
 
@@ -29,7 +30,7 @@ def tailscale(net: Net, folder: Path) -> Iterator[tuple[Node, Node, Client]]:
         yield net.node("node-a"), Node(net.lab, HOST, ADDRESS), there
 
 
-def as_member(ready: dict[str, Any]) -> dict[str, Any]:
+def as_member(ready: Json) -> Json:
     """A node of ours, from what it said of itself, as Tailscale describes one."""
     networks = [f"{address}/32" for address in ready["addresses"]]
     return {
@@ -41,7 +42,7 @@ def as_member(ready: dict[str, Any]) -> dict[str, Any]:
         "DiscoKey": ready["disco_key"],
         "Addresses": networks,
         "AllowedIPs": networks,
-        "HomeDERP": 900,
+        "HomeDERP": FIRST_REGION,
         "Cap": 130,  # what it can do, by the number of a client's version: peer relays, too
         "MachineAuthorized": True,
         "Online": True,
@@ -49,7 +50,7 @@ def as_member(ready: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def with_member(member: dict[str, Any]) -> Callable[[Netmap], Netmap]:
+def with_member(member: Json) -> Callable[[Netmap], Netmap]:
     peer = {
         "name": HOST,
         "node_key": member["Key"],

@@ -2,7 +2,7 @@
 
     python -m tests.interop.tailnet.control --derp-map FILE --address A ... --member JSON ...
 
-Clients get the addresses in the order in which they come. Members are nodes that are none of Tailscale's,
+Clients get the addresses in the order in which they come; `--home ADDRESS=REGION` names the home of one. Members are nodes that are none of Tailscale's,
 each as a tailcfg.Node. Each time a client tells of itself, one JSON line says who it is and where it can be
 found.
 What it speaks is ts2021: HTTP/2 in Noise in an upgraded HTTP connection.
@@ -14,7 +14,7 @@ import argparse
 import base64
 import json
 import os
-import threading
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,13 +26,14 @@ from urllib.parse import urlsplit
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded
+from h2.exceptions import StreamClosedError
 from nacl.bindings import crypto_scalarmult_base
 
 from tests.interop.tailnet.members import Json, Tailnet
 from tests.interop.tailnet.noise import Records, answer
 
 PORT = 8080
-MOST = 128 * 1024  # bytes of a block of zstd
+MOST = 128 * 1024  # bytes of a block of zstd, at most
 
 
 class Door(BaseHTTPRequestHandler):
@@ -63,7 +64,7 @@ class Door(BaseHTTPRequestHandler):
         Session(self.tailnet, machine, records, self.wfile).serve(self.rfile)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
+        """Only errors are worth a line."""
 
 
 class Session:
@@ -75,7 +76,7 @@ class Session:
         self._tailnet, self._machine, self._records, self._out = tailnet, machine, records, out
         self._http = H2Connection(H2Configuration(client_side=False))
         self._requests: dict[int, tuple[bytes, bytearray]] = {}
-        self._guard = threading.RLock()  # maps are sent from other sessions' threads, too
+        self._guard = tailnet.guard  # maps are sent from other sessions' threads, too
 
     def serve(self, stream: BufferedIOBase) -> None:
         with self._guard:
@@ -107,7 +108,7 @@ class Session:
             self._http.send_data(stream, json.dumps(registered).encode(), end_stream=True)
         elif path == b"/machine/map":
             self._map(stream, request)
-        else:  # how it feels, and what else we do not want to know
+        else:  # how healthy it is and the like: taken, not read
             self._http.end_stream(stream)
 
     def _map(self, stream: int, request: Json) -> None:
@@ -118,13 +119,17 @@ class Session:
             self._http.end_stream(stream)
             return
         push = partial(self._push, stream, key)
-        push()
         self._tailnet.watch(key, push)
+        push()
 
     def _push(self, stream: int, key: str) -> None:
         packed = zstd(json.dumps(self._tailnet.map_for(key)).encode())
-        with self._guard:
-            self._http.send_data(stream, len(packed).to_bytes(4, "little") + packed)
+        message = len(packed).to_bytes(4, "little") + packed
+        step = self._http.max_outbound_frame_size
+        # It may have gone, or asked anew: that is not the fault of the one whose news this is.
+        with suppress(StreamClosedError, OSError):
+            for at in range(0, len(message), step):
+                self._http.send_data(stream, message[at : at + step])
             self._flush()
 
     def _flush(self) -> None:
@@ -133,12 +138,19 @@ class Session:
 
 
 def zstd(data: bytes) -> bytes:
-    """A frame that says it as it is, without compressing (RFC 8878, sections 3.1.1 and 3.1.1.2)."""
+    """A frame of one block that says it as it is (RFC 8878, sections 3.1.1 and 3.1.1.2)."""
+    assert len(data) <= MOST, "this is for a handful of clients"
     head = b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little")
-    starts = range(0, len(data), MOST)
-    blocks = [(data[at : at + MOST], at == starts[-1]) for at in starts]
-    raw = [(len(each) << 3 | is_last).to_bytes(3, "little") + each for each, is_last in blocks]
-    return head + b"".join(raw)
+    return head + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+def home(text: str) -> tuple[str, int]:
+    address, _, region = text.partition("=")
+    return address, int(region)
+
+
+def told(client: Json) -> None:
+    print(json.dumps(client), flush=True)
 
 
 def main() -> None:
@@ -146,8 +158,10 @@ def main() -> None:
     parser.add_argument("--derp-map", type=Path, required=True)
     parser.add_argument("--address", action="append", required=True)
     parser.add_argument("--member", action="append", type=json.loads, default=[])
+    parser.add_argument("--home", action="append", type=home, default=[])
     words = parser.parse_args()
-    Door.tailnet = Tailnet(json.loads(words.derp_map.read_text()), words.address, words.member)
+    relays, homes = json.loads(words.derp_map.read_text()), dict(words.home)
+    Door.tailnet = Tailnet(relays, words.address, words.member, homes, told)
     Door.private = os.urandom(32)
     server = ThreadingHTTPServer(("", PORT), Door)
     print(json.dumps({"ready": PORT}), flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,22 +26,33 @@ RELAYS = {  # every member may be a peer relay for every other
 
 
 class Tailnet:
-    """Clients that have come, and members that are none of Tailscale's, whom somebody describes."""
+    """Clients that have come, and members that are none of Tailscale's, whom somebody describes.
 
-    def __init__(self, derp_map: Json, addresses: list[str], others: list[Json]) -> None:
-        self._derp_map, self._addresses = derp_map, addresses
+    Each client has a thread of its own; whoever asks or tells anything holds `guard`.
+    """
+
+    def __init__(
+        self,
+        derp_map: Json,
+        addresses: list[str],
+        others: list[Json],
+        homes: dict[str, int],
+        told: Callable[[Json], None],
+    ) -> None:
+        """`homes`: regions by the addresses of those whose home they are to be. `told`: a client's news."""
+        self.guard = threading.RLock()
+        self._derp_map, self._addresses, self._homes = derp_map, addresses, homes
         self._members: dict[str, Json] = {each["Key"]: each for each in others}
         self._watchers: dict[str, Callable[[], None]] = {}
-        self._guard = threading.Lock()
+        self._told = told
 
     def register(self, request: Json, machine: bytes) -> Json:
         """Whoever asks is let in, with the next address."""
-        with self._guard:
-            key, host = request["NodeKey"], request["Hostinfo"]
-            if key not in self._members:
-                number = len(self._members) + 1
-                self._members[key] = member(number, key, self._addresses.pop(0), host)
-                self._members[key]["Machine"] = f"mkey:{machine.hex()}"
+        key, host = request["NodeKey"], request["Hostinfo"]
+        if key not in self._members:
+            number = len(self._members) + 1
+            self._members[key] = member(number, key, self._addresses.pop(0), host)
+            self._members[key]["Machine"] = f"mkey:{machine.hex()}"
         return {
             "User": USER,
             "Login": {**USER, "Provider": "lab"},
@@ -51,33 +61,36 @@ class Tailnet:
 
     def note(self, request: Json) -> None:
         """What a client says of itself; the others hear of it, and so do we."""
-        with self._guard:
-            me = self._members[request["NodeKey"]]
-            me["DiscoKey"] = request["DiscoKey"]
-            me["Endpoints"] = request.get("Endpoints") or []
-            me["HomeDERP"] = _home(request) or me["HomeDERP"]
-            me["Cap"] = request["Version"]
-            others = [watch for key, watch in self._watchers.items() if key != me["Key"]]
-        print(json.dumps(me), flush=True)
-        for watch in others:
-            watch()
+        me = self._members[request["NodeKey"]]
+        me["DiscoKey"] = request["DiscoKey"]
+        me["Endpoints"] = request.get("Endpoints") or []
+        me["HomeDERP"] = _home(request) or me["HomeDERP"]
+        me["Cap"] = request["Version"]
+        self._told(me)
+        for key, watch in self._watchers.items():
+            if key != me["Key"]:
+                watch()
 
     def watch(self, key: str, watch: Callable[[], None]) -> None:
-        """`watch` is called from any thread when the map for this client is another one."""
-        with self._guard:
-            self._watchers[key] = watch
+        """`watch` is called, from any thread, when the map for this client is another one."""
+        self._watchers[key] = watch
 
     def map_for(self, key: str) -> Json:
-        with self._guard:
-            return {
-                "Node": self._members[key],
-                "Peers": [each for each in self._members.values() if each["Key"] != key],
-                "DERPMap": self._derp_map,
-                "Domain": "tailnet.example",
-                "PacketFilter": [EVERYTHING, RELAYS],
-                "UserProfiles": [USER],
-                "CollectServices": False,
-            }
+        me = self._members[key]
+        return {
+            "Node": me,
+            "Peers": [each for each in self._members.values() if each["Key"] != key],
+            "DERPMap": self._derp_map | self._at_home(me),
+            "Domain": "tailnet.example",
+            "PacketFilter": [EVERYTHING, RELAYS],
+            "UserProfiles": [USER],
+            "CollectServices": False,
+        }
+
+    def _at_home(self, me: Json) -> Json:
+        """As if that region were much nearer; when it is gone the client may still leave."""
+        region = self._homes.get(me["Addresses"][0].removesuffix("/32"))
+        return {"HomeParams": {"RegionScore": {str(region): 0.1}}} if region else {}
 
 
 def member(number: int, key: str, address: str, host: Json) -> Json:
