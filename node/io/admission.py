@@ -37,7 +37,7 @@ def ask(url: str, key: NodePublic, source: str, fail_open: bool) -> bool:
         return False
     except OSError:  # URLError is one
         return fail_open
-    except HTTPException:  # what answers there speaks something else
+    except (HTTPException, ValueError):  # it speaks something else, or sends us to what is no URL
         return False
     try:
         fields = json.loads(raw)
