@@ -30,8 +30,7 @@ from typing import Any
 from lab.errors import BuildFailed, LabError
 from lab.model.plan import Plan
 
-READY_WITHIN = 20.0  # seconds for all daemons; a node waits for its relay at the longest
-READY_EACH = 2.0  # seconds: many have to start one beside the other, perhaps on a busy machine
+READY_WITHIN = 20.0  # seconds since the last one; a node waits for its relay at the longest
 GRACE = 0.4  # seconds for the daemons to say goodbye
 _HEARD = b"\n"
 
@@ -139,13 +138,14 @@ class Keeper:
         if self.plan.daemons:
             self._starter.progress(f"daemons of {', '.join(d.host for d in self.plan.daemons)}")
         self._supervisor.start_all()
-        within = max(READY_WITHIN, READY_EACH * len(self.plan.daemons))
-        until = time.monotonic() + within
+        late, until = -1, 0.0
         while self._is_waiting(failures):
-            is_late = time.monotonic() > until
+            if self._supervisor.late != late:  # one is ready: the others, too, get their time
+                late, until = self._supervisor.late, time.monotonic() + READY_WITHIN
+            is_over = time.monotonic() > until
             self._turn(until)  # once more: perhaps it was us who stood still
-            if is_late and self._is_waiting(failures):
-                raise self._supervisor.not_ready(within)
+            if is_over and self._is_waiting(failures) and self._supervisor.late == late:
+                raise self._supervisor.not_ready(READY_WITHIN)
         if failures:
             raise failures[0]
         if self._stop_at is not None:
@@ -153,7 +153,7 @@ class Keeper:
         self._supervisor.on_failure = None
 
     def _is_waiting(self, failures: Sequence[BuildFailed]) -> bool:
-        return not (self._supervisor.all_ready or failures or self._stop_at is not None)
+        return bool(self._supervisor.late) and not failures and self._stop_at is None
 
     def _turn(self, until: float | None) -> None:
         wait = None if until is None else max(0.0, until - time.monotonic())

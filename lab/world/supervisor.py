@@ -108,8 +108,9 @@ class Supervisor:
         return namespace.mounts
 
     @property
-    def all_ready(self) -> bool:
-        return all(process.state == "ready" for process in self.processes.values())
+    def late(self) -> int:
+        """How many daemons are not ready."""
+        return sum(process.state != "ready" for process in self.processes.values())
 
     @property
     def is_settled(self) -> bool:
@@ -227,9 +228,9 @@ class Supervisor:
                 words.append(f"{line}\n")
             if process.state == "starting" and daemon.says_ready(line, event):
                 # Who waits for it may look into its log at once.
-                self._hear(process, process.pipes[1])
                 process.log.write("".join(words).encode())
                 words.clear()
+                self._hear(process, process.pipes[1])
                 self._tell_ready(process)
         process.log.write("".join(words).encode())
 
