@@ -35,6 +35,7 @@ FROM_START = "capture"  # a paper: the keeper opens its taps before it starts th
 _ENTER = Path(__file__).with_name("enter.py")
 _BUSY = 10.0  # seconds that another command may take to let go of a folder, on a very busy machine
 _DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
+_HEAR_PATIENCE = 5.0  # seconds; a frozen keeper hears nobody
 _STOP_PATIENCE = 5.0  # seconds to end, when it is told to: it may be deaf
 _BECOMES = {
     "start": "ready",
@@ -97,7 +98,7 @@ class Lab:
         """Returns when every daemon is ready. The same input again changes nothing.
 
         `captured`: the first `capture` of it begins with its first packet, before any daemon was there.
-        `tied`: it ends with this process, however that ends; not if it was up already.
+        `tied`: it ends with this object, and so with this process, however that ends; not if it was up.
         """
         plan = _plan(topology)
         lab = cls(name or plan.topology, state.folder_of(name or plan.topology))
@@ -125,7 +126,7 @@ class Lab:
         return self
 
     def _busy(self) -> LabError:
-        return LabError(f"{self.name} is just being brought up by another command")
+        return LabError(f"{self.name} is in the hands of another command just now")
 
     @classmethod
     def attach(cls, name: str) -> Lab:
@@ -138,8 +139,12 @@ class Lab:
     def running() -> list[str]:
         return state.running()
 
-    def down(self) -> None:
-        down(self.name)
+    def down(self) -> bool:
+        """False if it was not up."""
+        was_up = down(self.name)
+        if self._tie is not None:
+            self._tie.close()
+        return was_up
 
     def plan(self) -> Plan:
         """As it is by now, with all live changes."""
@@ -180,10 +185,11 @@ class Lab:
 
     def _hear(self) -> None:
         with contextlib.suppress(LabError):  # what is on disk is still to be had
-            ask(self.folder, "hear")
+            ask(self.folder, "hear", timeout=_HEAR_PATIENCE)
 
     def logs(self, host: str | None = None) -> Iterator[tuple[str, str]]:
         """(host, line): what the daemons wrote to stderr."""
+        self._hear()
         if host is not None:
             self._check_host(host)
         for file in sorted((self.folder / "logs").glob(f"{host or '*'}.log")):

@@ -50,7 +50,7 @@ def staged(
             if keep:
                 say(f"{lab.name} stays up; lab.down {lab.name} takes it down")
             else:
-                say(f"{lab.name} is down" if client.down(lab.name) else f"{lab.name} was down")
+                say(f"{lab.name} is down" if lab.down() else f"{lab.name} was down")
 
 
 def pair_of(plan: Plan, words: str) -> tuple[str, str]:

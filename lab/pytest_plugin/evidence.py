@@ -38,6 +38,10 @@ def keep(lab: Lab, folder: Path) -> None:
     """Copies what a running lab knows; what cannot be had is left out."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    try:
+        (folder / "status.json").write_text(json.dumps(lab.status(), indent=2))
+    except LabError as error:  # its keeper is gone, and that may be why the test failed
+        (folder / "status.json").write_text(json.dumps({"error": str(error)}))
     plan = lab.plan()
     (folder / "drawing.txt").write_text(plan.drawing + "\n")
     (folder / "plan.json").write_text(plan.to_json())
@@ -49,10 +53,6 @@ def keep(lab: Lab, folder: Path) -> None:
         if (lab.folder / name).exists():
             shutil.copy(lab.folder / name, folder)
     shutil.copytree(lab.folder / "logs", folder / "logs")
-    try:
-        (folder / "status.json").write_text(json.dumps(lab.status(), indent=2))
-    except LabError as error:  # its keeper is gone, and that may be why the test failed
-        (folder / "status.json").write_text(json.dumps({"error": str(error)}))
 
 
 def sections(lab: Lab) -> Iterator[tuple[str, str]]:

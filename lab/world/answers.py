@@ -78,7 +78,7 @@ class Answers:
         return Answer({})
 
     def _path(self, question: Question) -> Answer:
-        self._supervisor.hear_all()  # a daemon may have said more than was read
+        self._supervisor.hear_all()  # one may have said more than was read
         host, peer = self._machine(question).name, self._machine(question, "peer").name
         return Answer(self._record.path(host, peer))
 
@@ -121,6 +121,7 @@ class Answers:
         return Answer()
 
     def _status(self, _: Question) -> Answer:
+        self._supervisor.hear_all()
         members = list(self._supervisor.roster.members)
         status = self._summary() | {
             "hosts": [

@@ -189,7 +189,7 @@ def test_a_folder_that_somebody_else_is_just_filling_is_left_alone(state: Path) 
             if line.startswith("daemons"):
                 break
 
-        with pytest.raises(LabError, match="two is just being brought up by another command"):
+        with pytest.raises(LabError, match="two is in the hands of another command just now"):
             Lab.up(two_hosts(lasting(A), shell(B, "sleep 1000"), rules=(NAT,)))
 
         starter.send_signal(signal.SIGINT)
