@@ -95,7 +95,8 @@ def observe(block: Block) -> list[dict[str, Any]]:
     finally:
         lab.down()
     # The keeper says when: we may have waited for it while echoes still passed.
-    unplugged = next(e["at"] for e in events if (e["event"], e["host"]) == ("link", RELAY))
+    off = ("link", RELAY, False)
+    unplugged = next(e["at"] for e in events if (e["event"], e["host"], e.get("up")) == off)
     return [
         judge(echoes[a.host][b.overlay], paths_between(events, a.host, b.host), unplugged)
         for a, b in block.pairs

@@ -99,16 +99,16 @@ def run(heart: Heart, connection: socket.socket, stdin: int) -> None:
     poll.register(stdin, select.POLLIN)
     heart.next_beat = time.monotonic()
     while True:
-        wait = max(0.0, heart.next_beat - time.monotonic())
-        ready = dict(poll.poll(wait * 1e3))
+        looked = time.monotonic()
+        ready = dict(poll.poll(max(0.0, heart.next_beat - looked) * 1e3))
         if stdin in ready and not os.read(stdin, 4096):
             return
         now = time.monotonic()
         if connection.fileno() in ready:
             with contextlib.suppress(OSError):  # an ICMP error of somebody on the way
                 heart.receive(now)
-        else:  # all that has come is read
-            heart.give_up(now)
+        else:  # all that had come by then is read
+            heart.give_up(looked)
         if now >= heart.next_beat:
             heart.beat(now)
 

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
+SEQUENCES = 1 << 16  # numbers that an echo can have (RFC 792)
 PATIENCE = 3.0  # seconds for the reply to the last echo: a busy machine stands still at times
 STRAGGLERS = 1.0  # seconds after it for earlier ones: longer than an outage that is no failure
 MOMENT = 0.2  # seconds in which a duplicate would have shown
@@ -77,17 +78,23 @@ def stream(
         now = time.monotonic()
         if len(echoes) < count and now >= beat:
             echoes.append(Echo(len(echoes), now))
-            sock.send(echo_request(ident, echoes[-1].seq, payload))
-            beat = max(beat + interval, now)
+            sock.send(echo_request(ident, echoes[-1].seq % SEQUENCES, payload))
+            beat = beat + interval if beat + interval > now else now + interval
             continue
         until = beat if len(echoes) < count else _end(echoes[-1])
         if select.select([sock], [], [], max(0.0, until - now))[0]:
             seq = reply_seq(sock.recv(65535), ident)
-            if seq is not None and seq < len(echoes):
-                echoes[seq].received.append(time.monotonic())
+            if seq is not None and (which := _whose(seq, len(echoes))) >= 0:
+                echoes[which].received.append(time.monotonic())
         elif len(echoes) == count:
             break
     return echoes
+
+
+def _whose(seq: int, sent: int) -> int:
+    """The last one sent with that number; negative: none."""
+    newest = sent - 1
+    return newest - (newest - seq) % SEQUENCES
 
 
 def _end(last: Echo) -> float:

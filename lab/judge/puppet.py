@@ -81,8 +81,9 @@ class Puppet:
             ears.recvmsg(2048, 2048, socket.MSG_ERRQUEUE)  # it stays readable until this is empty
             say("refused", name)
         with contextlib.suppress(OSError):  # the same ICMP error once more, or nothing yet
-            data, source = ears.recvfrom(2048)
-            say("heard", name, *source[:2], data.decode(errors="replace"))
+            while True:
+                data, source = ears.recvfrom(2048)
+                say("heard", name, *source[:2], data.decode(errors="replace"))
 
     def run(self) -> None:
         say("started", os.getpid())
