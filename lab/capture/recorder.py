@@ -74,6 +74,7 @@ def _run(
 
 def _take_the_rest(recorder: Recorder, taps: list[Tap], selector: selectors.BaseSelector) -> None:
     """What the rings have and did not hand over yet: by the clock, and a busy kernel's clock is late."""
+    recorder.turn(taps, time.monotonic_ns())  # what is handed over: the next block is the kernel's
     now = time.monotonic()
     enough, most = now + 2 * recorder.retire, now + LATEST
     held = [(tap.ring, tap.ring.taken) for tap in taps if tap.ring.holds]
