@@ -77,6 +77,8 @@ class Claim:
             try:
                 fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:  # removed in between by another command
+                if folder.is_symlink():
+                    raise LabError(f"{folder} is a link to nowhere", "remove it") from None
                 continue
             if not _lock(fd, fcntl.LOCK_EX):
                 os.close(fd)
