@@ -75,6 +75,8 @@ def campaign(
     """In the words of `tests.e2e.campaign`, whose workers run a number each."""
     if other:
         raise Exit("--keyword, --report: a campaign runs whole numbers, and has --junit", 2)
+    if workers is not None and scheduler:
+        raise Exit("--workers and --scheduler: it is one or the other", 2)
     numbers = only.partition(":")[2].replace(",", " ").split()
     argv = [sys.executable, "-m", "tests.e2e.campaign", *numbers, "--deadline", str(deadline)]
     argv += ["--junit", junit] if junit else []
