@@ -35,7 +35,7 @@ class NumpySegments:
         if superpacket.is_ordinary:
             return self.seal_packets(key, receiver, counter, [superpacket])
         what = cut(superpacket)
-        if not self._sealer.fits(what):
+        if not self._sealer.fits(what.header_length + what.segment, what.count):
             return self._plain.seal_superpacket(key, receiver, counter, superpacket)
         return self._sealer.seal_superpacket(key, receiver, counter, superpacket.packet, what)
 
@@ -47,7 +47,7 @@ class NumpySegments:
     def seal_packets(
         self, key: bytes, receiver: int, counter: int, packets: Sequence[SuperPacket]
     ) -> list[Rows]:
-        if isinstance(packets, EqualRun) and self._sealer.takes(packets):
+        if isinstance(packets, EqualRun) and self._sealer.fits(packets.length, packets.number):
             return self._sealer.seal_equal(key, receiver, counter, packets)
         out: list[Rows] = []
         for run in runs_of(packets, self._mtu):

@@ -118,10 +118,9 @@ class BatchSealer:
         self._shapes: dict[tuple[int, int], Shape] = {}
         self._segment_shapes: dict[tuple[int, ...], SegmentShape] = {}
 
-    def fits(self, what: Cut) -> bool:
-        return what.count * (padded(what.header_length + what.segment, self._mtu) + OVERHEAD) <= (
-            CAPACITY - HEADER
-        )
+    def fits(self, length: int, count: int) -> bool:
+        """So many packets of that length."""
+        return count * (padded(length, self._mtu) + OVERHEAD) <= CAPACITY - HEADER
 
     def seal_superpacket(
         self, key: bytes, receiver: int, counter: int, packet: memoryview, what: Cut
@@ -227,9 +226,6 @@ class BatchSealer:
         if run.unfinished is not None:
             self._finish(shape, run.unfinished, len(run.packets[0].packet))
         return self._seal(key, receiver, counter, shape, count, run.text, run.last)
-
-    def takes(self, run: EqualRun) -> bool:
-        return run.number * (padded(run.length, self._mtu) + OVERHEAD) <= CAPACITY - HEADER
 
     def seal_equal(self, key: bytes, receiver: int, counter: int, run: EqualRun) -> list[Rows]:
         """All at once; it must fit. Raises Malformed."""

@@ -39,21 +39,25 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
 
 def gatherer(segments: Segments) -> Gather | None:
     """What reads the TUN interface in the same way."""
-    match segments.name.split()[0]:
-        case "c":
-            from node.accel.reader import Gatherer as Quick
+    if way_of(segments) == "c":
+        from node.accel import reader
 
-            return Quick(ORDINARY)
-        case "numpy":
-            from node.io.gather import Gatherer
+        return reader.Gatherer(ORDINARY)
+    if way_of(segments) == "numpy":
+        from node.io import gather
 
-            return Gatherer(ORDINARY)
+        return gather.Gatherer(ORDINARY)
     return None
 
 
 def receives_at_once(segments: Segments) -> int:
     """How many receives from a UDP socket are worked on as one: more only pays where they are merged in C."""
-    return GATHERED if segments.name.startswith("c ") else 1
+    return GATHERED if way_of(segments) == "c" else 1
+
+
+def way_of(segments: Segments) -> str:
+    """c, numpy or plain."""
+    return segments.name.split()[0]
 
 
 def load(

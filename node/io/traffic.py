@@ -20,7 +20,7 @@ from node.core.mesh import Mesh
 from node.core.rows import transport_runs
 from node.core.runs import by_destination
 from node.core.segments import PlainSegments, Segments
-from node.io.data_path import gatherer, load, receives_at_once
+from node.io.data_path import gatherer, load, receives_at_once, way_of
 from node.io.loop import Loop
 from node.io.relay_links import RelayLinks
 from node.io.settings import WAYS
@@ -119,7 +119,7 @@ class Traffic:
         load(self._loop, self._mtu, self._tun.features, ways, self._loaded)
 
     def _loaded(self, segments: Segments) -> None:
-        if self._way not in ("auto", segments.name.split()[0]):
+        if self._way not in ("auto", way_of(segments)):
             line = f"--data-path {self._way}: not to be had here, so it is {segments.name}"
             print(f"node: {line}", file=sys.stderr)
         self._mesh.device.use(segments, self._tun.features)
