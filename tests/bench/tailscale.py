@@ -41,10 +41,11 @@ from tests.interop.tailnet.client import Client, client, missing, plane
 ENDS = {"node-a": "100.64.1.10", "node-b": "100.64.2.20"}
 HOMES = {"node-a": FIRST_REGION, "node-b": FIRST_REGION + 1}  # nyc and fra, as in two-regions
 LIMITS = [
-    "- Tailscale's clients know each other's endpoints from the start. The called one is direct about as soon as ours;",
-    "  the caller often after 5 s: its first ping was lost at the other's NAT, the other sends no call-me-maybe back, and an",
-    "  endpoint is not pinged again for 5 s. Meanwhile its packets go by the relay.",
-    "- A dead path is trusted for up to 6.5 s by their constants, chosen for few pings; ours pings while data flows.",
+    "- Tailscale's clients know each other's endpoints from the start. The called one is direct about as",
+    "  soon as ours; the caller often after 5 s: its first ping was lost at the other's NAT, the other",
+    "  sends no call-me-maybe back, and an endpoint is not pinged again for 5 s. Meanwhile its packets go by",
+    "  the relay.",
+    "- A dead path they trust for up to 6.5 s, so as to ping seldom; ours pings more while data flows.",
     "- They keep a home from which something came in the last 8 s, so as not to move to and fro.",
     "- Their paths are asked for each 50 ms. One version of the client, our relays, no other load.",
 ]

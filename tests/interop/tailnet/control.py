@@ -2,9 +2,10 @@
 
     python -m tests.interop.tailnet.control --derp-map FILE --address A ... --member JSON ...
 
-Clients get the addresses in the order in which they come; `--home ADDRESS=REGION` names the home of one. Members are nodes that are none of Tailscale's,
-each as a tailcfg.Node. Each time a client tells of itself, one JSON line says who it is and where it can be
-found.
+Clients get the addresses in the order in which they come; `--home ADDRESS=REGION` names the home of one.
+Members are nodes that are none of Tailscale's, each as a tailcfg.Node. Each time a client tells of itself,
+one JSON line says who it is and where it can be found.
+
 What it speaks is ts2021: HTTP/2 in Noise in an upgraded HTTP connection.
 """
 
