@@ -35,7 +35,7 @@ FROM_START = "capture"  # a paper: the keeper opens its taps before it starts th
 _ENTER = Path(__file__).with_name("enter.py")
 _BUSY = 10.0  # seconds that another command may take to let go of a folder, on a very busy machine
 _DAEMON_PATIENCE = 15.0  # seconds for a daemon to become what it was told to be
-_HEAR_PATIENCE = 5.0  # seconds; a frozen keeper hears nobody
+_HEAR_PATIENCE = 15.0  # seconds; a frozen keeper hears nobody
 _STOP_PATIENCE = 5.0  # seconds to end, when it is told to: it may be deaf
 _BECOMES = {
     "start": "ready",

@@ -178,7 +178,7 @@ class Supervisor:
             process.state = "exited"
             problem = f"{process.host}: {process.runs} does not start: {error.strerror}"
             raise BuildFailed(f"{problem}: {error.filename}") from None
-        for pipe in process.pipes:
+        for pipe in reversed(process.pipes):  # what is in the log before what it leads to
             hear = partial(self._hear, process, pipe)
             self._selector.register(pipe.stream, selectors.EVENT_READ, hear)
         self._tell(process, "starting")
@@ -188,7 +188,7 @@ class Supervisor:
     def hear_all(self) -> None:
         """What all daemons have said by now."""
         for process in self.processes.values():
-            for pipe in process.pipes:
+            for pipe in reversed(process.pipes):
                 self._hear(process, pipe)
 
     def _hear(self, process: Process, pipe: Pipe, _: int = 0) -> None:

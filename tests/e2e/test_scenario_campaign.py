@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
+from invoke.exceptions import Exit
 
 from lab.judge import crew
 from lab.judge.attend import Task
@@ -148,14 +149,16 @@ def test_words_that_do_not_go_together_are_told(words: list[str], told: str) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_workers_beside_a_scheduler_are_noticed_whatever_their_number() -> None:
-    scheduler = "tcp://127.0.0.1:9"
+@pytest.mark.parametrize("workers", [0, SIDE_BY_SIDE])
+def test_workers_beside_a_scheduler_are_noticed_whatever_their_number(workers: int) -> None:
+    with pytest.raises(Exit, match="one or the other"):
+        command_of("scenario", workers, "tcp://127.0.0.1:9", 600, "", "")
 
-    given = command_of("scenario", SIDE_BY_SIDE, scheduler, 600, "", "")
-    left_out = command_of("scenario", None, scheduler, 600, "", "")
 
-    assert given == [*left_out, "--workers", str(SIDE_BY_SIDE)]
-    assert left_out[-2:] == ["--scheduler", scheduler]
+def test_a_scheduler_alone_is_handed_on() -> None:
+    given = command_of("scenario", None, "tcp://127.0.0.1:9", 600, "", "")
+
+    assert given[-2:] == ["--scheduler", "tcp://127.0.0.1:9"]
 
 
 # --- helpers

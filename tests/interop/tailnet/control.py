@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded
-from h2.exceptions import StreamClosedError
+from h2.exceptions import ProtocolError
 from nacl.bindings import crypto_scalarmult_base
 
 from tests.interop.tailnet.members import Json, Tailnet
@@ -128,7 +128,7 @@ class Session:
         message = len(packed).to_bytes(4, "little") + packed
         step = self._http.max_outbound_frame_size
         # It may have gone, or asked anew: that is not the fault of the one whose news this is.
-        with suppress(StreamClosedError, OSError):
+        with suppress(ProtocolError, OSError):
             for at in range(0, len(message), step):
                 self._http.send_data(stream, message[at : at + step])
             self._flush()
