@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lab.judge.experiments import Bench
+from lab.judge.experiments import TRIES, Bench, Unreachable
 from lab.judge.measured import Span
 from lab.judge.stage import Endpoint, Socket
 
@@ -80,13 +81,37 @@ def _refresh(timeout: Span, poked: _Life, used: _Life) -> str | None:
 def _begin(bench: Bench, outside: Socket, by_birth: bool = False, answered: bool = True) -> _Life:
     """A mapping that has carried a packet each way; its time is from the last, or from the first."""
     inside = bench.socket()
+    begun = _exchange(bench, inside, outside) if answered else _sent(bench, inside, outside)
+    since = (begun.before, begun.between) if by_birth else (begun.between, time.monotonic())
+    return _Life(inside, begun.mapped, since)
+
+
+class _Begun(NamedTuple):
+    """A packet out, in between of these times, and where it seemed to come from."""
+
+    before: float
+    between: float
+    mapped: Endpoint
+
+
+def _sent(bench: Bench, inside: Socket, outside: Socket) -> _Begun:
     before = time.monotonic()
     mapped = bench.must_reach(inside, outside)
-    between = time.monotonic()
-    if answered:
-        bench.comes_in(inside, [(outside, mapped)])
-    since = (before, between) if by_birth else (between, time.monotonic())
-    return _Life(inside, mapped, since)
+    return _Begun(before, time.monotonic(), mapped)
+
+
+def _exchange(bench: Bench, inside: Socket, outside: Socket) -> _Begun:
+    """And one back. Where we stood still in between, the mapping may have died: then once more."""
+    for left in reversed(range(TRIES)):
+        begun = _sent(bench, inside, outside)
+        try:
+            bench.comes_in(inside, [(outside, begun.mapped)])
+        except Unreachable:
+            if not left:
+                raise
+        else:
+            break
+    return begun
 
 
 def _converse(bench: Bench, lives: list[_Life], outside: Socket) -> None:
@@ -97,10 +122,8 @@ def _converse(bench: Bench, lives: list[_Life], outside: Socket) -> None:
         bench.stage.pause(STEP)
         last = time.monotonic() > until
         for life in lives:
-            life.mapped = bench.must_reach(life.inside, outside)
-            between = time.monotonic()
-            bench.comes_in(life.inside, [(outside, life.mapped)])
-            life.since = (between, time.monotonic())
+            begun = _exchange(bench, life.inside, outside)
+            life.mapped, life.since = begun.mapped, (begun.between, time.monotonic())
 
 
 def _look(bench: Bench, life: _Life, outside: Socket) -> None:
@@ -108,10 +131,9 @@ def _look(bench: Bench, life: _Life, outside: Socket) -> None:
     if life.dead is not None:
         return
     fresh, text = bench.socket(), bench.stage.tag()
-    mapped = bench.must_reach(fresh, outside)
     before = time.monotonic()
     outside.send(life.mapped, text)
-    bench.comes_in(fresh, [(outside, mapped)])
+    _exchange(bench, fresh, outside)
     bench.stage.settle()  # the same machine has heard what was sent later: now it has told all of it
     if life.inside.heard(text):
         life.alive = before - life.since[1]

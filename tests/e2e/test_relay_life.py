@@ -37,6 +37,7 @@ def test_a_node_whose_connection_is_reset_is_reached_by_the_next_relay(lab: Star
     reaches(b, a)
     reaches(a, b)
 
+    net.wait_for_event("node-a", "relay_lost", within=BACK, since=began)
     lost = [e for e in net.events(event="relay_lost") if e["at"] > began]
     assert {(e["host"], e["region"]) for e in lost} == {("node-a", "nyc")}  # nyc itself is well
     assert status(net, "node-a")["home"] == "fra"
