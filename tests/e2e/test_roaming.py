@@ -172,6 +172,8 @@ def test_behind_a_captive_portal_nothing_goes_and_after_signing_in_everything(
             a.ping(b, patience=2)
     reaches(a, b, tries=40)  # a relay with a wrong certificate is asked again after up to 37 s
     a.wait_for_path(b, "direct", within=BACK)
+    # What node-b answers goes to where node-a was, until it has noticed, too.
+    net.wait_for_event("node-b", "path", BACK, since=left, kind="direct", via=wan(net))
     net.prove_direct(a, b)
 
 

@@ -92,6 +92,7 @@ def test_a_router_does_with_ipv6_what_its_word_says(up: Up, kind: str, declared:
             sender.send(Endpoint(door.address, ears.here.port), question := stage.tag())
             a.send(door, certain := stage.tag())  # behind the one in question
             assert witness.hear(certain, PATIENCE) is not None
+            stage.settle()  # they may have overtaken each other by a hair
             return ears.heard(question)
 
         before_it_sent = passes(a, silent)
