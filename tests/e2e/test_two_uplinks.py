@@ -162,8 +162,9 @@ def test_a_direct_path_stays_though_the_relay_is_faster(by_wifi: tuple[Net, Node
     with plugged(net, PHONE), route(net, f"{nyc} via 192.168.43.1"):
         reaches(a, b)
         began = net.wait_for_event("node-a", "path", BACK, before, kind="direct")["at"]
-        to_the_relay = net.run("node-a", "ping", "-c10", "-i0.05", nyc).stdout
-        echoes = a.stream(b, count=150, interval=0.02).finish()
+        stream = a.stream(b, count=150, interval=0.02)
+        to_the_relay = net.run("node-a", "ping", "-c50", "-i0.05", nyc).stdout  # all the while
+        echoes = stream.finish()
         assert moved(a, b, began) == []
         net.prove_direct(a, b)
 
