@@ -6,16 +6,16 @@ frames of Tailscale's control/controlbase.
 
 from __future__ import annotations
 
-import hmac
 import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2s
 from io import BufferedIOBase
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
+
+from node.core.noise import hash_of, kdf
 
 NAME = b"Noise_IK_25519_ChaChaPoly_BLAKE2s"
 KEY, TAG = 32, 16  # bytes
@@ -28,15 +28,15 @@ class _State:
     """The symmetric state of section 5.2."""
 
     def __init__(self, version: int, responder: bytes) -> None:
-        self.chain = self._hash = blake2s(NAME).digest()
+        self.chain = self._hash = hash_of(NAME)
         self.mix(f"Tailscale Control Protocol v{version}".encode())
         self.mix(responder)
 
     def mix(self, data: bytes) -> None:
-        self._hash = blake2s(self._hash + data).digest()
+        self._hash = hash_of(self._hash, data)
 
     def key(self, private: bytes, public: bytes) -> ChaCha20Poly1305:
-        self.chain, key = two_keys(self.chain, crypto_scalarmult(private, public))
+        self.chain, key = kdf(2, self.chain, crypto_scalarmult(private, public))
         return ChaCha20Poly1305(key)
 
     def open(self, key: ChaCha20Poly1305, sealed: bytes) -> bytes:
@@ -48,13 +48,6 @@ class _State:
         sealed = key.encrypt(bytes(12), text, self._hash)
         self.mix(sealed)
         return sealed
-
-
-def two_keys(chain: bytes, secret: bytes) -> tuple[bytes, bytes]:
-    """HKDF with two outputs, section 4.3."""
-    temporary = hmac.digest(chain, secret, blake2s)
-    one = hmac.digest(temporary, b"\x01", blake2s)
-    return one, hmac.digest(temporary, one + b"\x02", blake2s)
 
 
 @dataclass
@@ -101,6 +94,6 @@ def answer(private: bytes, initiation: bytes) -> tuple[bytes, Records, bytes]:
     state.mix(ours)
     state.key(once, theirs)
     sealed = state.seal(state.key(once, machine), b"")
-    receiving, sending = map(ChaCha20Poly1305, two_keys(state.chain, b""))
+    receiving, sending = map(ChaCha20Poly1305, kdf(2, state.chain, b""))
     frame = ours + sealed
     return HEAD.pack(RESPONSE, len(frame)) + frame, Records(receiving, sending), machine
