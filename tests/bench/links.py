@@ -38,7 +38,7 @@ def measure(rounds: int) -> Table:
         "Bent links: asked and measured (medians)",
         ["asked", "by", "measured", "beside"],
     )
-    lab = Lab.up(loads(TOPOLOGY, "links.toml"), "links")
+    lab = Lab.up(loads(TOPOLOGY, "links.toml"), "links", tied=True)
     try:
         for delay in DELAYS:
             error, cells = delayed(lab, delay, rounds)

@@ -35,7 +35,7 @@ def topology() -> str:
 
 def measure(rounds: int) -> Table:
     found: dict[str, list[float]] = defaultdict(list)
-    lab = Lab.up(loads(topology(), "lossy.toml"), "lossy")
+    lab = Lab.up(loads(topology(), "lossy.toml"), "lossy", tied=True)
     try:
         for letter in WAYS.values():
             lab.popen(f"{letter}2", ["iperf3", "-s", "-D"]).wait()

@@ -125,7 +125,7 @@ def their_other_region() -> dict[str, float]:
 
 @contextmanager
 def tailnet(topology: str) -> Iterator[tuple[Lab, tuple[Client, Client]]]:
-    lab = Lab.up(without_nodes(topology), "tailnet")
+    lab = Lab.up(without_nodes(topology), "tailnet", tied=True)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="punchlab-tailnet-") as name,

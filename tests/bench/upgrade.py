@@ -73,7 +73,7 @@ def _goals(table: Table, middle: dict[str, float], found: dict[str, list[float]]
 
 
 def upgraded() -> dict[str, float]:
-    lab = Lab.up(homes("nat-pair"), "upgrade")
+    lab = Lab.up(homes("nat-pair"), "upgrade", tied=True)
     try:
         by_relay = round_trip(lab, "node-a", "nyc") + round_trip(lab, "node-b", "nyc")
         directly = round_trip(lab, "node-a", WAN_B)
@@ -108,7 +108,7 @@ def upgraded() -> dict[str, float]:
 
 
 def other_region() -> dict[str, float]:
-    lab = Lab.up(homes("two-regions"), "regions")
+    lab = Lab.up(homes("two-regions"), "regions", tied=True)
     try:
         pings = stream(lab, "node-a", "100.64.2.20", seconds=6)
         lab.wait_for_path("node-a", "node-b", "relay", PATIENCE)
