@@ -31,9 +31,10 @@ def of_link(attributes: list[tuple[str, Any]], **fields: int) -> bytes:
     return _encoded(ifinfmsg(), attributes, **fields)
 
 
-def bridge(name: str, index: int) -> bytes:
+def bridge(name: str, index: int, mac: str) -> bytes:
     about = {"attrs": [("IFLA_INFO_KIND", "bridge")]}
-    return of_link([("IFLA_IFNAME", name), ("IFLA_LINKINFO", about)], index=index)
+    attributes = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", about)]
+    return of_link(attributes, index=index)
 
 
 def veth(near: tuple[str, int], far: tuple[str, int], far_namespace: int) -> bytes:

@@ -8,6 +8,8 @@ What a request is in bytes is in `lab.world.bodies`.
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from lab.model.plan import Interface, Route
 from lab.world import bodies
 from lab.world.netlink import Request
@@ -21,8 +23,15 @@ _REPLACE = 0x400 | 0x100  # NLM_F_CREATE | NLM_F_REPLACE
 
 
 def bridge(machine: str, interface: Interface, index: int) -> Request:
-    body = bodies.bridge(interface.name, index)
+    """With an address of its own: else it has the lowest of its ports', which changes as they come and
+    go, and its neighbours would not know."""
+    body = bodies.bridge(interface.name, index, _mac_of(machine, interface.name))
     return Request(body, _NEW_LINK, _CREATE, f"{machine}: the bridge {interface.name}")
+
+
+def _mac_of(machine: str, name: str) -> str:
+    """Locally administered, and the same in every lab (IEEE 802, clause 8.4)."""
+    return (b"\x02" + blake2b(f"{machine} {name}".encode(), digest_size=5).digest()).hex(":")
 
 
 def veth(near: tuple[str, str, int], far: tuple[str, str, int], far_namespace: int) -> Request:
@@ -50,13 +59,6 @@ def link(
     state = "" if up is None else " up" if up else " down"
     body = bodies.link(index, up, mtu, master)
     return Request(body, _NEW_LINK, 0, f"{machine}: setting {name}{state}")
-
-
-def hardware_address(machine: str, name: str, index: int, mac: bytes) -> Request:
-    """A bridge whose address was set keeps it; else it has the lowest of its ports'."""
-    text = mac.hex(":")
-    body = bodies.of_link([("IFLA_ADDRESS", text)], index=index)
-    return Request(body, _NEW_LINK, 0, f"{machine}: the hardware address of {name}")
 
 
 def move(machine: str, name: str, index: int, to: str, namespace: int, new_index: int) -> Request:

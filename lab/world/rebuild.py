@@ -17,7 +17,6 @@ from lab.world import carrier, links
 from lab.world.build import World, interface_requests, write_sysctls
 from lab.world.netlink import NetlinkError, Request
 from lab.world.rules import Loader
-from lab.world.shaping import hardware_address
 
 _NO_SUCH_ROUTE, _NO_SUCH_ADDRESS = 3, 99  # ESRCH, EADDRNOTAVAIL: what is to go is gone already
 
@@ -78,8 +77,6 @@ class Rebuild:
         """The far end goes over to the other machine; the near one sees its carrier go and come."""
         world, (machine, name) = self._world, new.b
         there = world.namespaces[machine]
-        for plan, end in ((world.plan, old.b), (after, new.b)):
-            self._pin_bridge(plan, *end)
         index = 1 + max(n for (owner, _), n in world.indexes.items() if owner == machine)
         lower = links.link(*old.b, world.indexes[old.b], up=False)
         world.namespaces[old.b[0]].rtnetlink.send([lower])
@@ -92,15 +89,6 @@ class Rebuild:
         world.unplugged.discard(new.name)
         interface = next(i for i in after.machine(machine).interfaces if i.name == name)
         there.rtnetlink.send(list(interface_requests(world, machine, interface, new.quality.mtu)))
-
-    def _pin_bridge(self, plan: Plan, machine: str, port: str) -> None:
-        """Or another port may give it another hardware address, and the neighbours would not know."""
-        bridge = next(i.master for i in plan.machine(machine).interfaces if i.name == port)
-        if bridge is not None:
-            namespace, index = self._world.namespaces[machine], self._world.indexes[machine, bridge]
-            mac = self._world.visitor.inside(namespace.fd, partial(hardware_address, bridge))
-            request = links.hardware_address(machine, bridge, index, mac)
-            namespace.rtnetlink.send([request])
 
     def _readdress(self, old: Machine, new: Machine) -> None:
         namespace = self._world.namespaces[new.name]

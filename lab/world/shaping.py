@@ -136,11 +136,11 @@ class Shaping:
         if (known := self._macs.get(end)) is not None:
             return known
         return self._world.visitor.inside(
-            self._world.namespaces[end[0]].fd, partial(hardware_address, end[1])
+            self._world.namespaces[end[0]].fd, partial(_hardware_address, end[1])
         )
 
 
-def hardware_address(name: str) -> bytes:
+def _hardware_address(name: str) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16s240x", name.encode())
         return fcntl.ioctl(any_socket, _HARDWARE_ADDRESS, request)[18:24]
