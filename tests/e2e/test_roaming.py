@@ -57,6 +57,10 @@ def settled(net: Net, place: str, kind: str) -> tuple[Net, Node, Node]:
     reaches(a, b)
     for one, other in ((a, b), (b, a)):
         one.wait_for_path(other, kind, within=BACK)
+    last = b.path_events(a)[-1]
+    if kind == "direct" and last["via"] != wan(net, place):  # still to where node-a was before
+        via = wan(net, place)
+        net.wait_for_event("node-b", "path", BACK, since=last["at"], kind="direct", via=via)
     return net, a, b
 
 
@@ -177,9 +181,9 @@ def test_behind_a_captive_portal_nothing_goes_and_after_signing_in_everything(
     net.prove_direct(a, b)
 
 
-def wan(net: Net) -> str:
-    """By which endpoint the station shows node-a."""
-    address = net.lab.plan().underlay["station"]
+def wan(net: Net, place: str = "station") -> str:
+    """By which endpoint it shows node-a."""
+    address = net.lab.plan().underlay[place]
     return f"{address}:41641"
 
 
