@@ -67,12 +67,13 @@ class Loop:
     def run(self) -> None:
         """Until `stop`. Errors of a callback are the caller's bugs and end the run."""
         self._running = True
+        wait = self._run_timers()
         while self._running:
-            for fd, events in self._epoll.poll(self._wait()):
+            for fd, events in self._epoll.poll(wait):
                 call = self._calls.get(fd)  # an earlier callback of this round may have closed it
                 if call is not None:
                     call(events)
-            self._run_timers()
+            wait = self._run_timers()
 
     def stop(self) -> None:
         self._running = False
@@ -80,14 +81,13 @@ class Loop:
     def close(self) -> None:
         self._epoll.close()
 
-    def _wait(self) -> float:
-        while self._timers and self._timers[0].call is None:
-            heapq.heappop(self._timers)
-        return max(0.0, self._timers[0].when - self.now()) if self._timers else -1
-
-    def _run_timers(self) -> None:
-        now = self.now()
-        while self._timers and self._timers[0].when <= now:
-            call = heapq.heappop(self._timers).call
+    def _run_timers(self) -> float:
+        """Those that are due by now; in how many seconds the next one is, or -1."""
+        timers, now = self._timers, self.now()
+        later = now
+        while timers and (timers[0].when <= now or timers[0].call is None):
+            call = heapq.heappop(timers).call
             if call is not None:
                 call()
+                later = self.now()
+        return max(0.0, timers[0].when - later) if timers else -1
