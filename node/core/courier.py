@@ -33,7 +33,7 @@ class Courier:
 
     def send_rows(self, peer: MeshPeer, rows: Sequence[Rows], now: float) -> Iterator[Action]:
         """The same for batches, which stay whole as long as the path is a plain one."""
-        to = _straight(peer, now)
+        to = straight(peer, now)
         if to is not None:
             yield SendRows(rows, to)
             self.traffic.sent_rows(to, rows)
@@ -79,7 +79,7 @@ class Courier:
         return actions
 
 
-def _straight(peer: MeshPeer, now: float) -> Endpoint | None:
+def straight(peer: MeshPeer, now: float) -> Endpoint | None:
     """Where data goes if it goes nowhere else, and as it is."""
     if peer.is_plain:
         return peer.plain_endpoint

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from node.core.allowed_ips import AllowedIps
+from node.core.checksum import Buffer
+from node.core.coalesce import source_of
 from node.core.device_outputs import (
     Deliver,
     DeliverWrites,
@@ -26,6 +28,7 @@ from node.core.device_outputs import (
     TransmitRows,
 )
 from node.core.door import Door
+from node.core.lane import Toll
 from node.core.limits import Limits
 from node.core.local import Local
 from node.core.noise import read_static, read_timestamp
@@ -127,6 +130,10 @@ class Device:
     def virtio_size(self) -> int:
         """How many bytes stand before the packet in a write."""
         return VIRTIO_SIZE if self._local.features.virtio else 0
+
+    def source_of(self, write: Buffer) -> bytes:
+        """The inner address that a write to the TUN interface comes from."""
+        return source_of(write, self._local.features)
 
     def send_batch(self, packets: Sequence[SuperPacket], now: float) -> Iterator[Output]:
         """As `send`, for reads of the TUN interface that all have one destination. What goes out
@@ -263,6 +270,23 @@ class Device:
         """What is sent to this peer now goes out on this session."""
         known = self._peers.get(peer)
         return None if known is None else known.keypairs.current
+
+    def sessions_until(
+        self, key: NodePublic, index: int | None, now: float
+    ) -> tuple[Session, Session, float] | None:
+        """See `Peer.sessions_until`; the one that was heard last has that index."""
+        peer = self._peers.get(key)
+        if peer is None:
+            return None
+        entry = None if index is None else self._local.indices.lookup(index)
+        heard = entry[1] if entry is not None and entry[0] is peer else None
+        return peer.sessions_until(heard, now)
+
+    def passed(self, peer: NodePublic, toll: Toll) -> None:
+        """By lanes, without us."""
+        known = self._peers.get(peer)
+        if known is not None:
+            known.passed(toll)
 
     @property
     def indices_in_use(self) -> int:

@@ -60,6 +60,11 @@ class Liveness:
     def trusted(self, now: float) -> bool:
         return self.answers(now) and not self.is_mute(now) and not self._doubted
 
+    def trusted_until(self, now: float) -> float:
+        """If nothing but data is sent or heard on it, at least."""
+        mute_since = now if self._mute_since is None else self._mute_since
+        return min(self._ponged_at + TRUST, mute_since + MUTE)
+
     def answers(self, now: float) -> bool:
         return self.strikes == 0 and not self.expired(now)
 

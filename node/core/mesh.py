@@ -36,6 +36,7 @@ from node.core.device import (
 )
 from node.core.disco_talk import DiscoTalk, told_gone
 from node.core.introductions import Introductions
+from node.core.lanes import Lanes
 from node.core.limits import Limits
 from node.core.mesh_peer import MeshPeer
 from node.core.peer_relays import Inner, PeerRelays
@@ -83,9 +84,12 @@ class Mesh:
         self.roster = Roster(self.public, self._talk.box, random=random, mtu=mtu)
         self.peer_relays = PeerRelays(self.roster, self._talk, random, self._meet)
         self._talk.about_peer_relays = self.peer_relays.receive_relayed
+        self.lanes = Lanes(self.device, self._courier.traffic, self._sent_alone, self._heard)
         self._introductions = Introductions(self.device, self.roster, self._talk, self._courier)
         device, relays, peer_relays = self.device, self.relays, self.peer_relays
-        self._timed = (device, relays, self.surroundings, self.asks, peer_relays, self._activity)
+        self._timed = (
+            device, relays, self.surroundings, self.asks, peer_relays, self._activity, self.lanes,
+        )  # fmt: skip
         traffic, talk = self._courier.traffic, self._talk
         self._counting = (
             device, relays, talk, self._introductions, peer_relays, traffic,
@@ -103,12 +107,14 @@ class Mesh:
 
     def set_netmap(self, netmap: Netmap, now: float) -> list[Action]:
         """Who is there. Peers that stay keep their sessions and paths."""
+        actions = self.lanes.leave(now)
+        self.lanes.forget()
         gone = self.roster.set_netmap(netmap)
         self.peer_relays.netmap_changed(netmap.peer_relay, gone, now)
         codes = {number: region.region_code for number, region in netmap.regions.items()}
         self._by_relay.codes = self.surroundings.codes = codes
         self._talk.networks = self.roster.networks
-        actions: list[Action] = [told_gone(peer) for peer in gone if peer.shown]
+        actions += [told_gone(peer) for peer in gone if peer.shown]
         actions += self._perform(self.device.set_peers(self.roster.configs, now), None, now)
         actions += self.relays.set_regions(sorted(netmap.regions), now, netmap.home_region)
         for peer in self.roster:
@@ -131,7 +137,8 @@ class Mesh:
 
     def link_changed(self, now: float, local: Iterable[Endpoint] | None = None) -> list[Action]:
         """Another network, a new address, a long sleep: whatever we knew of the way is old."""
-        actions = self.relays.link_changed(now)
+        actions = self.lanes.leave(now)
+        actions += self.relays.link_changed(now)
         actions += self._settle(self.surroundings.link_changed(now, local), now)
         self.peer_relays.link_changed()
         for peer in self.roster:
@@ -146,15 +153,19 @@ class Mesh:
 
     def receive_tun(self, packets: Sequence[bytes], now: float) -> list[Action]:
         """From the application. Whatever goes out because of it counts as use of the path."""
-        return self._perform_used(self.device.send(packets, now), now)
+        actions = self.lanes.leave(now)
+        return actions + self._perform_used(self.device.send(packets, now), now)
 
     def receive_batch(self, packets: Sequence[SuperPacket], now: float) -> Iterator[Action]:
         """As `receive_tun`, for reads that have one destination. The packets leave first."""
+        yield from self.lanes.leave(now)
         for output in self.device.send_batch(packets, now):
             if isinstance(output, TransmitRows):
                 peer = self.roster[output.peer]
                 yield from self._courier.send_rows(peer, output.rows, now)
                 yield from self._use(peer, now)
+                if len(packets) == 1 and packets[0].is_ordinary:
+                    self.lanes.want(peer, packets[0].destination, now)
             else:
                 yield from self._perform_used([output], now)
 
@@ -171,6 +182,7 @@ class Mesh:
         self, index: int, rows: Rows, source: Endpoint | RelayPath, now: float
     ) -> Iterator[Action]:
         """As `receive_udp` or `receive_relay`, for transport data to one of our indices."""
+        yield from self.lanes.leave(now)
         peer = None
         if isinstance(source, RelayPath):
             peer = self._came_by_relay(source.region, source.peer, rows.count)
@@ -180,9 +192,10 @@ class Mesh:
         for output in self.device.receive_rows(index, rows, source, now):
             means_nothing = False
             if isinstance(output, DeliverWrites):
-                yield from self._introductions.sort_writes(
-                    self.roster[output.peer], output.writes, now
-                )
+                peer_heard, writes = self.roster[output.peer], output.writes
+                yield from self._introductions.sort_writes(peer_heard, writes, now)
+                if rows.count == 1:
+                    self.lanes.want(peer_heard, self.device.source_of(writes[0]), now, index)
             elif isinstance(output, Heard):
                 yield from self._heard(self.roster[output.peer], output.source, now)
             else:
@@ -192,7 +205,7 @@ class Mesh:
             yield from self._repair(peer, now, renew=False)
 
     def receive_udp(self, datagrams: Sequence[bytes], source: Endpoint, now: float) -> list[Action]:
-        actions: list[Action] = []
+        actions = self.lanes.leave(now)
         for kind, run in groupby(datagrams, key=classify):
             match kind:
                 case Kind.WIREGUARD:
@@ -214,7 +227,7 @@ class Mesh:
         peer = self._came_by_relay(region, key, len(packets))
         if peer is None:
             return []
-        actions: list[Action] = []
+        actions = self.lanes.leave(now)
         for is_disco, run in groupby(packets, key=looks_like_disco):
             if is_disco:
                 for packet in run:
@@ -243,7 +256,7 @@ class Mesh:
 
     def udp_failed(self, to: Endpoint, now: float) -> list[Action]:
         """The system has no way to that endpoint."""
-        return [
+        return self.lanes.leave(now) + [
             action
             for peer in self.roster
             for action in self._talk.perform(peer, peer.paths.endpoint_failed(to, now), now)
@@ -264,11 +277,17 @@ class Mesh:
 
     def ping(self, ask: int, key: NodePublic, now: float) -> list[Action]:
         """`Answered` follows, if anything does. Counts as use of the path and starts the search."""
-        peer = self.roster[key]
+        peer, actions = self.roster[key], self.lanes.leave(now)
         self.asks.open(ask, key, now)
-        return [*self._use(peer, now), *self._meet(peer, now), *self._talk.ask(ask, peer, now)]
+        return [
+            *actions,
+            *self._use(peer, now),
+            *self._meet(peer, now),
+            *self._talk.ask(ask, peer, now),
+        ]
 
     def status(self, now: float) -> MeshStatus:
+        self.lanes.settle()
         return status_of(self, self._by_relay, now)
 
     @property
@@ -276,7 +295,8 @@ class Mesh:
         return sum((each.counters for each in self._counting), self.counters.copy())
 
     def tick(self, now: float) -> list[Action]:
-        actions = self._perform(self.device.tick(now), None, now)
+        actions = self.lanes.leave(now)
+        actions += self._perform(self.device.tick(now), None, now)
         actions += [*self.relays.tick(now), *self._relay_news.announce_home(now)]
         actions += self.peer_relays.tick(now)
         for peer in self.roster:
@@ -285,7 +305,9 @@ class Mesh:
                 actions += self._talk.perform(peer, peer.paths.tick(now), now)
         actions += self._settle(self.surroundings.tick(now), now)
         self.asks.tick(now)
-        return actions + self._settle(self._activity.tick(now), now)
+        actions += self._settle(self._activity.tick(now), now)
+        self.lanes.review(now)
+        return actions
 
     # --- what the device wants ---
 
@@ -407,6 +429,12 @@ class Mesh:
 
     def _send_used(self, peer: MeshPeer, datagrams: Sequence[bytes], now: float) -> list[Action]:
         return self._use(peer, now) + self._courier.send_used(peer, datagrams, now)
+
+    def _sent_alone(self, peer: MeshPeer, when: float) -> list[Action]:
+        """By a lane, a moment ago."""
+        actions = self._use(peer, when)
+        outputs = [] if peer.is_plain else peer.paths.data_sent(when)[1]
+        return actions + self._talk.perform(peer, outputs, when) if outputs else actions
 
     def _use(self, peer: MeshPeer, now: float) -> list[Action]:
         news = self._activity.used(peer, now)

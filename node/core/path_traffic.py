@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from node.core.lane import Toll
 from node.core.rows import Rows
 from node.core.ways import PeerRelayed, first_hop
 from node.wire.endpoint import Endpoint
@@ -32,6 +33,10 @@ class PathTraffic:
 
     def received_rows(self, source: object, rows: Rows) -> None:
         self._count(_RECEIVED, source, rows.count, rows.stop - rows.start)
+
+    def passed(self, way: object, toll: Toll) -> None:
+        self._count(_SENT, way, toll.sent.count, toll.sent.size)
+        self._count(_RECEIVED, way, toll.received.count, toll.received.size)
 
     def _count(
         self, names: dict[str, tuple[str, str]], way: object, packets: int, size: int

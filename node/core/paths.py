@@ -241,6 +241,10 @@ class Paths:
         """Whether data goes directly, and only directly."""
         return self._live is not None and self._live.trusted(now)
 
+    def trusted_until(self, now: float) -> float:
+        """As long as nothing else happens; in the past if it is not trusted."""
+        return self._live.trusted_until(now) if self._live and self.trusted(now) else -math.inf
+
     # --- what is due ---
 
     def _run(self, now: float) -> list[Output]:

@@ -25,6 +25,7 @@ from node.core.device_outputs import (
 )
 from node.core.inner_packets import admit, admit_writes
 from node.core.keypairs import Keypairs
+from node.core.lane import COUNTERS, Toll
 from node.core.limits import INITIATION_INTERVAL, QUEUED_BATCHES, REKEY_AFTER_MESSAGES
 from node.core.local import Local
 from node.core.noise import (
@@ -130,6 +131,34 @@ class Peer:
         self._timers.authenticated_sent(now)
         self._timers.data_sent(now)
         return self._renew_on_send(session, now)
+
+    def sessions_until(
+        self, heard: Session | None, now: float
+    ) -> tuple[Session, Session, float] | None:
+        """The session to send on, the one that was `heard` last, and until when nobody has to do anything
+        about either. They differ when both ends have initiated at once."""
+        session = self._usable(COUNTERS, now)
+        if session is None:
+            return None
+        limits = self._limits
+        until = session.created + limits.reject_after_time
+        if session.is_initiator:
+            until = min(until, session.created + limits.rekey_after_time)
+        if heard is None or heard not in (session, *self.keypairs.previous):
+            return session, session, until
+        return session, heard, min(until, heard.created + limits.reject_after_time)
+
+    def passed(self, toll: Toll) -> None:
+        """What its lone packets did by themselves, on a session that nothing was to be done about."""
+        self._tx_bytes += toll.sent.size
+        self._rx_bytes += toll.received.size
+        for when, is_sent in toll.moments():
+            if is_sent:
+                self._timers.authenticated_sent(when)
+                self._timers.data_sent(when)
+            else:
+                self._timers.authenticated_received(when)
+                self._timers.data_received(when)
 
     def initiate(self, now: float, renew: bool) -> list[Output]:
         if not renew and self._usable(1, now) is not None:

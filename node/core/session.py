@@ -66,6 +66,11 @@ class Session:
         self.send_counter += count
         return first
 
+    def give_back(self, first: int, count: int, used: int) -> None:
+        """Of `count` reserved from `first` on. Lost if somebody has taken others meanwhile."""
+        if self.send_counter == first + count:
+            self.send_counter = first + used
+
     def has_room(self, count: int) -> bool:
         return self.send_counter + count <= REJECT_AFTER_MESSAGES
 

@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from node.core.lanes import SOON
+from tests.node import network
 from tests.node.simulation import Simulation
 
 MINUTES = 0.5
@@ -21,6 +23,14 @@ def test_whatever_happened_packets_get_through_afterwards(seed: int) -> None:
     simulation = Simulation(seed)
     simulation.run(MINUTES)
     simulation.check()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_same_where_lone_packets_take_lanes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "DATA_PATH", "plain")
+    simulation = Simulation(seed)
+    simulation.run(MINUTES)
+    simulation.check(most_ticks=1 / SOON)
 
 
 def test_a_day_of_ordinary_life_with_its_troubles() -> None:
