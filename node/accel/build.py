@@ -1,6 +1,6 @@
 """Builds the C loop: at installation if a compiler is there, or at any time by `python -m node.accel.build`.
 
-cffi's API mode: the functions below are defined in cipher.c and loop.c, and calling one releases the
+cffi's API mode: the functions below are defined in cipher.c, loop.c and lane.c, and calling one releases the
 interpreter's lock. Nothing is linked; the cipher comes in by address at run time.
 """
 
@@ -34,12 +34,32 @@ void seal_super(cipher *c, const uint8_t *key, uint32_t receiver, uint64_t count
 size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t size, size_t count, size_t last,
                  uint64_t *counters, uint8_t *failed);
 int is_run(const uint64_t *counters, size_t count);
-long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_t skip, size_t most,
-              uint32_t *lengths, int *alike);
 int is_uniform(const uint8_t *rows, size_t size, size_t count);
 size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                   const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
                   uint32_t *lengths);
+typedef struct track track;
+struct turns { uint64_t count, size; double first, last, since; };
+struct origin { uint8_t address[16]; uint32_t size, port; };
+struct lane {
+    uint32_t local, remote;
+    double until;
+    uint64_t next, stop, expected;
+    size_t address_size;
+    uint8_t address[16];
+    struct origin to;
+    int socket;
+    uint8_t send_key[32], receive_key[32];
+    ...;
+};
+track *new_track(int tun, size_t skip, size_t mtu);
+void free(void *);
+struct lane *new_lane(track *t);
+int take_toll(track *t, uint32_t local, int closes, struct turns *sent, struct turns *received);
+long read_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t room, size_t longest, size_t skip,
+                  size_t most, uint32_t *lengths, int *alike);
+long receive_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t room, int may_pass,
+                     uint32_t *segment, struct origin *from);
 """
 
 BUILT = "_loop.abi3.so"  # as an installation names it, so that neither hides the other

@@ -51,7 +51,7 @@ class AcceleratedSegments:
         if cipher not in found:
             raise ImportError(f"no cipher for the C loop: {cipher or 'neither'} is in this process")
         self.name = f"c with {cipher}"
-        self._cipher = found[cipher]
+        self.cipher = found[cipher]
         self._mtu = mtu
         self._features = features
         self._plain = PlainSegments(mtu, features)
@@ -85,7 +85,7 @@ class AcceleratedSegments:
                 way = self._plain if len(superpackets) == 1 else self
                 return one_by_one(way, key, receiver, counter, superpackets)
             lib.seal_super(
-                *(self._cipher, secret, receiver, number, packet, what.ip_length, front),
+                *(self.cipher, secret, receiver, number, packet, what.ip_length, front),
                 *(what.segment, what.count, what.last, what.protocol, self._sealed_at + at),
                 *(size, last),
             )
@@ -115,7 +115,7 @@ class AcceleratedSegments:
         length = len(superpacket.packet)
         size = padded(length, self._mtu) + OVERHEAD
         lib.seal_equal(
-            *(self._cipher, ffi.from_buffer(key), receiver, counter),
+            *(self.cipher, ffi.from_buffer(key), receiver, counter),
             *(ffi.from_buffer(superpacket.packet), length, length, 1, *checksum),
             *(self._sealed_at, size),
         )
@@ -128,7 +128,7 @@ class AcceleratedSegments:
         checksum = unfinished(run[0])
         at = ffi.from_buffer(run.buffer) + run.start
         lib.seal_equal(
-            *(self._cipher, ffi.from_buffer(key), receiver, counter, at, run.step),
+            *(self.cipher, ffi.from_buffer(key), receiver, counter, at, run.step),
             *(run.length, run.number, *checksum, self._sealed_at, size),
         )
         return sends(self._sealed, run.number * size, size)
@@ -141,7 +141,7 @@ class AcceleratedSegments:
             length = len(run.packets[0].packet)
             lib.finish_rows(self._sealed_at, size, count, length, start, offset)
         secret = ffi.from_buffer(key)
-        lib.seal_rows(self._cipher, secret, receiver, counter, self._sealed_at, size, count, last)
+        lib.seal_rows(self.cipher, secret, receiver, counter, self._sealed_at, size, count, last)
         return sends(self._sealed, (count - 1) * size + last, size)
 
     def open(self, key: bytes, rows: Rows) -> Opened:
@@ -151,7 +151,7 @@ class AcceleratedSegments:
         at = ffi.from_buffer(rows.buffer) + rows.start
         counters = self._counters
         failures = lib.open_rows(
-            self._cipher, ffi.from_buffer(key), at, rows.size, count, last, counters, self._failed
+            self.cipher, ffi.from_buffer(key), at, rows.size, count, last, counters, self._failed
         )
         failed = tuple(i for i in range(count) if self._failed[i]) if failures else ()
         return Opened(rows, _as_range(counters, count), failed)
