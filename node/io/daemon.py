@@ -54,6 +54,7 @@ from node.wire.endpoint import Endpoint
 from node.wire.natpmp import LIFETIME
 from node.wire.uapi import Interface
 
+ACCOUNT = 0.185  # seconds after lone packets took a lane; not together with a next ping
 LOOK = 0.05  # seconds after a batch: what it made due is due later than that, mostly by far
 OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
 
@@ -94,7 +95,8 @@ class Daemon:
             mtu=mtu,
             perform=self.perform,
             unreachable=self._cannot_reach,
-            look_soon=self._look_soon,
+            look_soon=partial(self._look_within, LOOK),
+            account_soon=partial(self._look_within, ACCOUNT),
         )
         self._timer: Timer | None = None
         self._stun: StunAddresses | None = None
@@ -211,6 +213,7 @@ class Daemon:
         return [Endpoint(each, self._udp.port) for each in usable]
 
     def _as_interface(self, private: NodePrivate, epoch: float) -> Interface:
+        self.mesh.lanes.settle()
         return interface_of(self.mesh, private, self._udp.port, epoch)
 
     def _note_ready(self) -> None:
@@ -239,9 +242,9 @@ class Daemon:
         if deadline is not None:
             self._wake_by(deadline)
 
-    def _look_soon(self) -> None:
+    def _look_within(self, seconds: float) -> None:
         """After a batch: asking everybody for a deadline takes longer than the batch."""
-        self._wake_by(self.loop.now() + LOOK)
+        self._wake_by(self.loop.now() + seconds)
 
     def _wake_by(self, when: float) -> None:
         timer = self._timer

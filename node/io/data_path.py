@@ -8,13 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from node.core.lane import Track
 from node.core.rows import GATHERED
 from node.core.segments import PlainSegments, Segments
 from node.core.tun_features import TunFeatures
 from node.io.loop import READ, Loop
-from node.io.offload import ORDINARY, Gather
+from node.io.offload import ORDINARY, Gather, Receive
 from node.io.settings import WAYS
+from node.io.tun import Tun
+from node.io.udp import UdpPort
+from node.wire.virtio import VIRTIO_SIZE
 
 
 def fastest(mtu: int, features: TunFeatures, ways: tuple[str, ...] = WAYS) -> Segments:
@@ -37,22 +42,32 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
     return PlainSegments(mtu, features)
 
 
-def gatherer(segments: Segments) -> Gather | None:
-    """What reads the TUN interface in the same way."""
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """How the two interfaces are read, and where lone packets may go from there."""
+
+    gather: Gather
+    receive: Receive
+    at_once: int  # receives that are worked on as one: more only pays where they are merged in C
+    track: Track
+
+
+def reads_for(segments: Segments, mtu: int, tun: Tun, udp: UdpPort) -> Reads:
     if way_of(segments) == "c":
-        from node.accel import reader
+        from node.accel.segments import AcceleratedSegments
+        from node.accel.track import AcceleratedTrack, Gatherer, Receiver
 
-        return reader.Gatherer(ORDINARY)
-    if way_of(segments) == "numpy":
-        from node.io import gather
+        assert isinstance(segments, AcceleratedSegments)
+        skip = VIRTIO_SIZE if tun.features.virtio else 0
+        track = AcceleratedTrack(segments, mtu, tun.fd, skip, udp.by_family)
+        return Reads(Gatherer(track, ORDINARY), Receiver(track), GATHERED, track)
+    from node.core.plain_track import PlainTrack
+    from node.io.gather import Gatherer as PlainGatherer
+    from node.io.gather import Receiver as PlainReceiver
 
-        return gather.Gatherer(ORDINARY)
-    return None
-
-
-def receives_at_once(segments: Segments) -> int:
-    """How many receives from a UDP socket are worked on as one: more only pays where they are merged in C."""
-    return GATHERED if way_of(segments) == "c" else 1
+    plain = PlainTrack(mtu)
+    gather = PlainGatherer(ORDINARY, plain, udp.send_alone)
+    return Reads(gather, PlainReceiver(plain, tun.write), 1, plain)
 
 
 def way_of(segments: Segments) -> str:

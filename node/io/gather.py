@@ -1,15 +1,29 @@
-"""Reads what waits at a TUN interface, as many packets as there are, end to end: the way without C."""
+"""Reads of both interfaces without C: as many packets as there are, and lone ones take their lane."""
 
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable, Sequence
+
+from node.core.plain_track import PlainTrack
+from node.core.superpacket import SuperPacket
+from node.io.loop import Loop
+from node.io.offload import receive
+from node.wire.endpoint import Endpoint
+from node.wire.virtio import PLAIN, unpack_virtio
 
 
 class Gatherer:
     """See `Gather` in node.io.offload. A super-packet ends the run: it is enough to work on."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(
+        self, most: int, track: PlainTrack, send: Callable[[bytes, Endpoint], bool]
+    ) -> None:
+        """What `send` refuses goes the long way, too."""
+        self._most, self._track, self._send = most, track, send
+        self._before = 0  # packets of the call before
+        self._alone = False  # the last packet came without others: the next one waits for none
 
     def __call__(
         self, fd: int, buffer: bytearray, longest: int, skip: int
@@ -17,7 +31,8 @@ class Gatherer:
         view, readv = memoryview(buffer), os.readv
         lengths: list[int] = []
         at, room, is_super = 0, len(buffer) - longest, False
-        while len(lengths) < self._most and at <= room and not is_super:
+        most = 1 if self._alone else self._most
+        while len(lengths) < most and at <= room and not is_super:
             try:
                 length = readv(fd, [view[at : at + longest]])
             except OSError as error:
@@ -29,7 +44,38 @@ class Gatherer:
             lengths.append(length)
             is_super = bool(skip and buffer[at + 1])
             at += length + (length & 1)
+        self._alone, self._before = not lengths and self._before == 1, len(lengths)
+        if len(lengths) == 1 and not is_super and self._passes(view[: lengths[0]], skip):
+            self._alone = most > 1  # else another may wait
+            return [], True
         return lengths, not is_super and _are_alike(buffer, lengths, skip)
+
+    def _passes(self, read: memoryview, skip: int) -> bool:
+        header = unpack_virtio(bytes(read[:skip])) if skip else PLAIN
+        passed = self._track.out(SuperPacket(header, read[skip:]), Loop.now())
+        return passed is not None and self._send(*passed)
+
+
+class Receiver:
+    """See `Receive` in node.io.offload."""
+
+    def __init__(self, track: PlainTrack, write: Callable[[Sequence[bytes]], None]) -> None:
+        self._track, self._write = track, write
+
+    def __call__(
+        self, socket_: socket.socket, buffer: bytearray, at: int, room: int
+    ) -> tuple[int, int, tuple[str, int]] | None:
+        received = receive(socket_, buffer, at, room)
+        if received is None or at:
+            return received
+        length, size, source = received
+        if 0 < size < length:
+            return received
+        packet = self._track.into(bytes(buffer[:length]), source, Loop.now())
+        if packet is None:
+            return received
+        self._write([packet])
+        return None  # if another waits, the loop says so; looking costs the answer time
 
 
 def _are_alike(buffer: bytearray, lengths: list[int], skip: int) -> bool:

@@ -18,11 +18,12 @@ import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import TypeAlias
 
+from node.core.equal_run import EqualRun
 from node.core.rows import GATHERED, LONGEST, MAX_SEGMENTS, OVERHEAD, Rows, per_send
 from node.core.superpacket import SuperPacket
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
@@ -37,6 +38,7 @@ READ = VIRTIO_SIZE + 65536
 ORDINARY = 64  # packets gathered before they are worked on
 RECEIVE = (GATHERED + 1) * LONGEST  # batches, and room for one more or for columns behind the last
 
+_ANCILLARY = socket.CMSG_SPACE(4)
 _THIS_SIZE = {errno.EINVAL, errno.EMSGSIZE}
 _UNABLE = {errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT, *_THIS_SIZE}
 
@@ -71,9 +73,30 @@ Gather: TypeAlias = Callable[[int, bytearray, int, int], tuple[list[int], bool]]
 """(descriptor, buffer, longest read, size of the virtio header) -> lengths of the reads that now lie there
 end to end, at even places; and whether they make an EqualRun."""
 
+Receive: TypeAlias = Callable[
+    [socket.socket, bytearray, int, int], tuple[int, int, tuple[str, int]] | None
+]
+"""(socket, buffer, where in it, room) -> length of what was received there, size of the datagrams that it was
+merged of (0: of none), and its source; None when nothing waits."""
 
 Received: TypeAlias = tuple[Rows, tuple[str, int]]
 """A batch, and where it came from."""
+
+
+def receive(
+    socket_: socket.socket, buffer: bytearray, at: int, room: int
+) -> tuple[int, int, tuple[str, int]] | None:
+    """One call of the kernel's."""
+    space = [memoryview(buffer)[at : at + room]]
+    try:
+        length, ancillary, _, source = socket_.recvmsg_into(space, _ANCILLARY)
+    except BlockingIOError:
+        return None
+    size = 0
+    for level, kind, data in ancillary:
+        if level == SOL_UDP and kind == UDP_GRO:
+            size = int.from_bytes(data[:4], "little")
+    return length, size, source[:2]
 
 
 class SuperPacketReader:
@@ -85,36 +108,41 @@ class SuperPacketReader:
         self._skip = VIRTIO_SIZE if features.virtio else 0
         self._buffer = bytearray(max(ORDINARY * 2048, GATHERED * READ) + READ)
         self._view = memoryview(self._buffer)
-        self.gather: Gather | None = None  # reads many at once
+        self.gather: Gather | None = None  # None until the node is ready
         self._alone = False  # the last packet came without others: the next one waits for none
 
-    def read(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
+    def read(self, budget: int) -> Iterable[Sequence[SuperPacket]]:
         """Until nothing waits: runs of ordinary packets, and of super-packets."""
-        return self._one_by_one(budget) if self.gather is None else self._gathered(budget)
+        if self.gather is None:
+            return self._one_by_one(budget)
+        first = self._gather(self.gather)  # often a lane takes it, and nothing need be made for it
+        return self._gathered(self.gather, first, budget) if first else ()
 
-    def _gathered(self, budget: int) -> Iterator[Sequence[SuperPacket]]:
-        from node.core.equal_run import EqualRun  # late: only a loaded node gathers
+    def _gather(self, gather: Gather) -> tuple[list[int], bool] | None:
+        """None: nothing has come that is not gone already."""
+        try:
+            lengths, alike = gather(self._fd, self._buffer, READ, self._skip)
+        except OSError as error:
+            self._count(error)
+            return None
+        return (lengths, alike) if lengths else None
 
-        gather, buffer, skip = self.gather, self._buffer, self._skip
-        assert gather is not None
-        while budget > 0:
-            try:
-                lengths, alike = gather(self._fd, buffer, READ, skip)
-            except OSError as error:
-                self._count(error)
-                return
-            if not lengths:
-                return
+    def _gathered(
+        self, gather: Gather, first: tuple[list[int], bool], budget: int
+    ) -> Iterator[Sequence[SuperPacket]]:
+        found: tuple[list[int], bool] | None = first
+        while found is not None:
+            lengths, alike = found
+            budget -= 1 if len(lengths) == 1 else 1 + sum(lengths) // READ
             if len(lengths) == 1:
-                budget -= 1
                 yield [self._packet_at(0, lengths[0])]
-                continue
-            budget -= 1 + sum(lengths) // READ
-            if alike:
+            elif alike:
                 header, step = self._header_at(0), lengths[0] + (lengths[0] & 1)
-                yield EqualRun(header, buffer, skip, step, lengths[0] - skip, len(lengths))
+                size = lengths[0] - self._skip
+                yield EqualRun(header, self._buffer, self._skip, step, size, len(lengths))
             else:
                 yield from self._apart(lengths)
+            found = self._gather(gather) if budget > 0 else None
 
     def _apart(self, lengths: list[int]) -> Iterator[list[SuperPacket]]:
         packets: list[SuperPacket] = []
@@ -176,8 +204,7 @@ class BatchSocket:
         self.segments = self._can(UDP_SEGMENT, 0)
         self.merges = self._can(UDP_GRO, 1)
         self._buffer = bytearray(RECEIVE) if buffer is None else buffer
-        self._view = memoryview(self._buffer)
-        self._ancillary = socket.CMSG_SPACE(4)
+        self.receive_one: Receive = receive
         self._ahead: Received | OSError | None = None  # read already, and not yet handed out
 
     def _can(self, option: int, value: int) -> bool:
@@ -234,16 +261,11 @@ class BatchSocket:
         return Rows(self._buffer, rows.start, more.stop, rows.size), source
 
     def _receive_at(self, at: int) -> Received | None:
-        space = [self._view[at : at + LONGEST]]
-        try:
-            length, ancillary, _, source = self._socket.recvmsg_into(space, self._ancillary)
-        except BlockingIOError:
+        received = self.receive_one(self._socket, self._buffer, at, LONGEST)
+        if received is None:
             return None
-        size = length
-        for level, kind, data in ancillary:
-            if level == SOL_UDP and kind == UDP_GRO:
-                size = int.from_bytes(data[:4], "little") or length
-        return Rows(self._buffer, at, at + length, max(1, size)), source[:2]
+        length, size, source = received
+        return Rows(self._buffer, at, at + length, size or max(1, length)), source
 
     def send(self, rows: Rows, to: tuple[str, int]) -> None:
         """All of them, or an OSError."""

@@ -20,7 +20,7 @@ from node.core.mesh import Mesh
 from node.core.rows import transport_runs
 from node.core.runs import by_destination
 from node.core.segments import PlainSegments, Segments
-from node.io.data_path import gatherer, load, receives_at_once, way_of
+from node.io.data_path import load, reads_for, way_of
 from node.io.loop import Loop
 from node.io.relay_links import RelayLinks
 from node.io.settings import WAYS
@@ -46,10 +46,13 @@ class Traffic:
         perform: Callable[[Sequence[Action]], None],
         unreachable: Callable[[Endpoint], None],
         look_soon: Callable[[], None],
+        account_soon: Callable[[], None],
     ) -> None:
         self._loop, self._mesh, self._tun, self._udp, self._links = loop, mesh, tun, udp, links
         self._way, self._mtu = way, mtu
-        self._perform, self._unreachable, self._look_soon = perform, unreachable, look_soon
+        self._lanes = mesh.lanes
+        self._perform, self._unreachable = perform, unreachable
+        self._look_soon, self._account_soon = look_soon, account_soon
         self._landing = Landing(mesh.counters)
         self._until_much: int | None = MUCH  # None: nothing better is to come
         mesh.device.use(PlainSegments(mtu, tun.features), tun.features)
@@ -58,18 +61,28 @@ class Traffic:
         """The node is at its relay: what was asked for by name can be loaded."""
         if self._way != "auto":
             self._load()
+        elif self._until_much is not None:
+            self._read_as(self._mesh.device.segments)
 
     def tun_readable(self, _events: int) -> None:
+        batches = self._tun.read()
+        if batches == ():
+            self._passed()
+            return
         now = self._loop.now()
-        for batch in self._tun.read():
+        for batch in batches:
             if self._until_much is not None:
                 self._count(len(batch) if batch[0].is_ordinary else MUCH)
             for packets in by_destination(batch):
                 self._carry(self._mesh.receive_batch(packets, now))
 
     def udp_readable(self, fd: int, _events: int) -> None:
+        batches = self._udp.read(fd)
+        if batches == ():
+            self._passed()
+            return
         now, is_uniform = self._loop.now(), self._mesh.device.segments.is_uniform
-        for rows, source in self._udp.read(fd):
+        for rows, source in batches:
             if self._until_much is not None:
                 self._count(rows.count)
             for index, run in transport_runs(rows, is_uniform):
@@ -77,6 +90,14 @@ class Traffic:
                     self._carry(self._mesh.receive_rows(index, run, source, now))
                 else:
                     self._perform(self._mesh.receive_udp(run.copies(), source, now))
+
+    def _passed(self) -> None:
+        """Nothing is left of what came: mostly because a lone packet has taken its lane."""
+        if self._until_much is not None:
+            self._count(1)
+        if not self._lanes.owes:
+            self._lanes.owes = True
+            self._account_soon()
 
     def relayed(self, region: int, peer: NodePublic, packets: Sequence[bytes]) -> None:
         now, source = self._loop.now(), RelayPath(region, peer)
@@ -123,6 +144,11 @@ class Traffic:
             line = f"--data-path {self._way}: not to be had here, so it is {segments.name}"
             print(f"node: {line}", file=sys.stderr)
         self._mesh.device.use(segments, self._tun.features)
-        self._tun.gather_with(gatherer(segments))
-        self._udp.gather(receives_at_once(segments))
+        self._read_as(segments)
         gc.freeze()  # what is there now stays; collecting it over and over would stop the traffic
+
+    def _read_as(self, segments: Segments) -> None:
+        reads = reads_for(segments, self._mtu, self._tun, self._udp)
+        self._tun.gather_with(reads.gather)
+        self._udp.receive_with(reads.receive, reads.at_once)
+        self._perform(self._lanes.use(reads.track, self._loop.now()))

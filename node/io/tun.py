@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from node.core.checksum import Buffer
 from node.core.superpacket import SuperPacket
@@ -63,12 +63,13 @@ class Tun:
                 netlink.add_route(self.index, network)
         self._routes = wanted
 
-    def gather_with(self, gather: Gather | None) -> None:
-        """From now on many packets come with one call; None: one by one."""
+    def gather_with(self, gather: Gather) -> None:
+        """From now on many packets come with one call."""
         self._reader.gather = gather
 
-    def read(self) -> Iterator[Sequence[SuperPacket]]:
-        """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
+    def read(self) -> Iterable[Sequence[SuperPacket]]:
+        """What is waiting, in order. A batch lies in a buffer until the next one is asked for. An empty
+        tuple: nothing is left of what came, so perhaps it has taken a lane."""
         return self._reader.read(BATCHES)
 
     def write(self, packets: Sequence[bytes]) -> None:

@@ -10,10 +10,10 @@ import contextlib
 import errno
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from node.core.rows import LONGEST, Rows, in_rows
-from node.io.offload import RECEIVE, BatchSocket
+from node.io.offload import RECEIVE, BatchSocket, Receive, Received
 from node.wire.endpoint import Endpoint
 
 BATCHES = 8  # receives, before timers and the other descriptors get their turn
@@ -47,25 +47,44 @@ class UdpPort:
     def has_ipv6(self) -> bool:
         return self._ipv6 is not None
 
-    def read(self, fd: int) -> Iterator[tuple[Rows, Endpoint]]:
-        """What is waiting, in order. A batch lies in a buffer until the next one is asked for."""
-        batches, left = self._batches[fd], BATCHES
-        while left > 0 or batches.is_ahead:
-            try:
-                received = batches.receive(self._most if left > 0 else 1)
-            except OSError as error:  # an ICMP error about something we sent
-                self._count("read", error)
-                left -= 1
-                continue
-            if received is None:
-                return
+    def read(self, fd: int) -> Iterable[tuple[Rows, Endpoint]]:
+        """What is waiting, in order. A batch lies in a buffer until the next one is asked for. An empty
+        tuple: nothing is left of what came, so perhaps it has taken a lane."""
+        batches = self._batches[fd]
+        try:
+            first = batches.receive(self._most)
+        except OSError as error:  # an ICMP error about something we sent
+            self._count("read", error)
+            return ()
+        return () if first is None else self._all(batches, first)
+
+    def _all(self, batches: BatchSocket, first: Received) -> Iterator[tuple[Rows, Endpoint]]:
+        left, received = BATCHES, first
+        while True:
             rows, source = received
             left -= 1 + (rows.stop - rows.start) // LONGEST
             yield rows, Endpoint(*source)
+            if left <= 0 and not batches.is_ahead:
+                return
+            try:
+                following = batches.receive(self._most if left > 0 else 1)
+            except OSError as error:
+                self._count("read", error)
+                return
+            if following is None:
+                return
+            received = following
 
-    def gather(self, most: int) -> None:
-        """So many receives at a time from now on, where they go on in the same way."""
+    @property
+    def by_family(self) -> dict[socket.AddressFamily, int]:
+        """The sockets' descriptors."""
+        return {socket.AddressFamily(each.family): fd for fd, each in self._by_fd.items()}
+
+    def receive_with(self, receive: Receive, most: int) -> None:
+        """From now on; and so many at a time, where they go on in the same way."""
         self._most = most
+        for batches in self._batches.values():
+            batches.receive_one = receive
 
     def send(self, datagrams: Sequence[bytes], to: Endpoint) -> bool:
         """False when there is no way to that address; a full buffer just loses the rest."""
@@ -79,6 +98,17 @@ class UdpPort:
                 sender.sendto(datagram, to)
         except OSError as error:
             return self._failed(error)
+        return True
+
+    def send_alone(self, datagram: bytes, to: Endpoint) -> bool:
+        """Whether it went."""
+        sender = self._ipv6 if to.is_ipv6 else self._ipv4
+        if sender is None:
+            return False
+        try:
+            sender.sendto(datagram, to)
+        except OSError:
+            return False
         return True
 
     def send_rows(self, batch: Sequence[Rows], to: Endpoint) -> bool:
