@@ -44,7 +44,8 @@ class StartLab:
         overrides |= {f"router.{router}.nat": profile for router, profile in (nat or {}).items()}
         wanted = load(self._found(topology), overrides, add)
         is_ours = self.captures.wanted and not captured  # else the test has it
-        lab = Lab.up(wanted, unused_name(), captured=captured or is_ours)
+        # Tied: a run that is killed, as CI does when its time is over, takes its labs along.
+        lab = Lab.up(wanted, unused_name(), captured=captured or is_ours, tied=True)
         self.labs.append(lab)
         if is_ours:
             self.captures.begin(lab)

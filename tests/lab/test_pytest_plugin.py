@@ -18,6 +18,7 @@ import pytest
 
 from lab.client import Lab
 from tests.fetched import fetched
+from tests.lab.traces import keeper, traces_of, wait_for_end
 
 ROOT = Path(__file__).parent.parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -94,6 +95,29 @@ def test_a_lab_is_started_from_a_file_beside_the_test_asked_and_taken_down(
 
     assert done.returncode == 0, done.stdout
     assert list((project / "labs").iterdir()) == []
+
+
+def test_a_run_that_is_killed_takes_its_labs_along(project: Path) -> None:
+    (project / "test_it.py").write_text(
+        f"{HEAD}import signal\n"
+        "def test_it(lab):\n"
+        "    print(lab('small.toml').lab.folder, flush=True)\n"
+        "    signal.pause()\n"
+    )
+    argv = [*pytest_argv("-s"), "-q"]
+    with subprocess.Popen(
+        argv, cwd=project, env=environment(project), stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        folder = Path(next(line.strip() for line in run.stdout if "/labs/test-" in line))
+        traces, ends = traces_of(folder), os.pidfd_open(keeper(folder))
+
+        run.kill()
+
+        assert select.select([ends], [], [], PATIENCE)[0]
+        os.close(ends)
+        wait_for_end(folder)
+    assert traces.left() == {}
 
 
 def test_an_event_that_does_not_come_is_told(run: Run) -> None:
