@@ -35,7 +35,7 @@ Receive = Callable[[bytes, Endpoint, float], list[Output]]
 
 DATAGRAM = 4096
 BATCH = 16  # datagrams a read: a router that says more can wait
-GIVE_BACK_WITHIN = 0.2  # seconds that a stopping node waits for the router to hear of it
+GIVE_BACK_WITHIN = 1.0  # seconds that a stopping node waits for a router that does not answer
 DISCARD = 9  # a port to "connect" to, which sends nothing and shows our own address
 
 
