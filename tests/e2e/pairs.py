@@ -42,10 +42,14 @@ def history(node: Node, other: Node, echoes: Echoes) -> list[str]:
 
     That takes 0.85 s, and a process of a busy machine may stand still for it: the stream has seen it, too.
     """
-    times = sorted(when for replies in echoes.received for when in replies)
-    still = max((later - earlier for earlier, later in pairwise(times)), default=0.0)
     kinds = node.path_history(other)
-    return kinds[:2] if still > STILL else kinds
+    return kinds[:2] if stood_still(echoes) else kinds
+
+
+def stood_still(echoes: Echoes) -> bool:
+    """Whether nobody answered for so long that a path may have been left for it."""
+    times = sorted(when for replies in echoes.received for when in replies)
+    return any(later - earlier > STILL for earlier, later in pairwise(times))
 
 
 def reaches(one: Node, other: Node, tries: int = 15) -> None:

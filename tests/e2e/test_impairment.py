@@ -14,7 +14,7 @@ import pytest
 from lab.pytest_plugin import Echoes, Net, Node, StartLab
 from tests.e2e.asked import counter
 from tests.e2e.download import downloading
-from tests.e2e.pairs import BACK, direct_pair, moved, reaches
+from tests.e2e.pairs import BACK, direct_pair, moved, reaches, stood_still
 from tests.e2e.test_path_mtu import FULL
 
 pytestmark = pytest.mark.xdist_group("impairment")  # one lab for all of these
@@ -42,7 +42,8 @@ def world(module_lab: StartLab) -> Net:
 def pair(world: Net) -> tuple[Net, Node, Node]:
     a, b = world.node("node-a"), world.node("node-b")
     reaches(a, b)
-    a.wait_for_path(b, "direct", within=BACK)
+    for one, other in ((a, b), (b, a)):
+        one.wait_for_path(other, "direct", within=BACK)
     return world, a, b
 
 
@@ -113,7 +114,8 @@ def test_a_relay_that_is_bad_is_no_matter_to_a_direct_path(
         echoes = a.stream(b, count=100, interval=0.02).finish()
         pings = net.run("node-a", "ping", "-c10", "-i0.05", "-W1", "nyc.derp.example").stdout
 
-    assert (echoes.lost, moved(a, b, began)) == (0, [])
+    assert echoes.lost == 0
+    assert moved(a, b, began) == [] or stood_still(echoes)
     took = [float(each) for each in re.findall(r"time=([\d.]+) ms", pings)]
     assert len(took) < 10 if "loss" in harm else min(took) >= 300  # it was bad
 

@@ -12,7 +12,7 @@ import pytest
 
 from lab.pytest_plugin import Net, Node, StartLab
 from tests.e2e.download import downloading
-from tests.e2e.pairs import BACK
+from tests.e2e.pairs import BACK, history
 
 FULL = 1280 - 28  # the payload of a ping that fills the tunnel's MTU
 LARGE = "1301:65535"  # bytes of the IP packet
@@ -26,10 +26,11 @@ def test_through_a_narrow_link_full_packets_go_directly_in_fragments(lab: StartL
     a.wait_for_path(b, "direct", within=BACK)
     assert replies(net, a, b, count=5) >= 1  # a few may be lost while the link's MTU is learned
     assert replies(net, a, b, count=20) == 20
+    stream = a.stream(b, count=10, interval=0.05, lasting=True)
     with downloading(net, to=a, server=b, size=1 << 20) as download:  # many at once
         done = download.finish()
     assert (done.size, done.whole) == (1 << 20, True)
-    assert a.path_history(b) == ["relay", "direct"]
+    assert history(a, b, stream.finish()) == ["relay", "direct"]
 
 
 def test_a_way_that_eats_large_datagrams_is_not_taken(lab: StartLab) -> None:
