@@ -34,6 +34,7 @@ except LabError as error:
     raise SystemExit(str(error))
 try:
     ping = lab.ping("node-a", "node-b", until_direct=True, timeout=15)
+    lab.wait_for_path("node-b", "node-a", "direct", 15)
     lab.unplug("nyc")
     proof = lab.run("node-a", ["ping", "-c1", "-W3", "100.64.2.20"])
 finally:

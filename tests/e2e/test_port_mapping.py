@@ -59,6 +59,7 @@ def test_a_mapped_port_makes_a_hard_pair_direct(lab: StartLab, protocol: str) ->
     assert (echoes.lost, echoes.duplicated) == (0, 0)
     assert history(b, a, echoes) == ["relay", "direct"]
     assert next(e["via"] for e in b.path_events(a) if e["kind"] == "direct") == EXTERNAL
+    a.wait_for_path(b, "direct", within=BACK)
     net.unplug("nyc")  # what the nodes claim, the lab proves
     a.ping(b)
     b.ping(a)
@@ -132,13 +133,13 @@ def test_two_hosts_that_want_one_port_get_two_and_both_work(lab: StartLab, tmp_p
 
 @pytest.mark.scenario(27)
 def test_a_lease_is_renewed_before_it_ends_and_not_by_a_frozen_node(lab: StartLab) -> None:
-    args = ["--port-mapping", "2", "--endpoint", "192.0.2.99:7"]
+    args = ["--port-mapping", "4", "--endpoint", "192.0.2.99:7"]
     net = lab("port-mapped", set={"host.node-a.args": args})
     wait_for_mapping(net, "node-a")
     assert "192.0.2.99:7" in net.events("node-a", "endpoints")[-1]["endpoints"]
     a, b = net.node("node-a"), net.node("node-b")
 
-    a.stream(b, count=350, interval=0.01).finish()  # more than a lease and a half
+    a.stream(b, count=650, interval=0.01).finish()  # more than a lease and a half
     wait_until_router_maps(net, ["41641 -> 192.168.1.10:41641"])
     assert len(mappings(net, "node-a")) == 1
 
