@@ -8,11 +8,11 @@ import pytest
 
 from lab.pytest_plugin import Net, Node, NoReply, StartLab
 from tests.e2e.captures import wait_for_packets
-from tests.e2e.pairs import BACK, NOTICED, direct_pair, moved, reaches, silence
+from tests.e2e.pairs import BACK, NOTICED, direct_pair, moved, reaches, silence, stood_still
 
 pytestmark = pytest.mark.xdist_group("link state")  # one lab for all of these
 
-FORGETS = '{ preset = "port-restricted-cone", ports = "random", timeout = 4 }'  # seconds
+FORGETS = '{ preset = "port-restricted-cone", ports = "random", timeout = 5 }'  # seconds
 DISCO_IN_UDP = "udp[8:4]=0x5453f09f"
 
 
@@ -37,7 +37,7 @@ def test_a_path_that_is_idle_stays_as_it_is_and_so_does_its_mapping(
     net, a, b = pair
     quiet = time.monotonic()
 
-    while time.monotonic() < quiet + 4.5:  # the mapping would be gone by itself
+    while time.monotonic() < quiet + 5.5:  # the mapping would be gone by itself
         wait_for_packets(net, "home-a", 4, DISCO_IN_UDP)  # a heartbeat there and back, seen twice
 
     net.prove_direct(b, a)  # by the way in, which node-a has opened
@@ -56,7 +56,7 @@ def test_a_mapping_that_nobody_keeps_alive_is_gone_and_another_one_serves(
     for host in ("node-a", "node-b"):
         net.daemon(host, "freeze")
     with pytest.raises(NoReply):
-        a.ping(b, patience=5)
+        a.ping(b, patience=6)
     for host in ("node-a", "node-b"):
         net.daemon(host, "thaw")
     stream = a.stream(b, count=150, interval=0.02, lasting=True)
@@ -85,15 +85,16 @@ def test_a_busy_path_stays_as_it_is(pair: tuple[Net, Node, Node]) -> None:
 def test_replies_that_are_late_are_not_taken_for_lost(pair: tuple[Net, Node, Node]) -> None:
     net, a, b = pair
     began = time.monotonic()
-    stream = a.stream(b, count=150, interval=0.02)
+    stream = a.stream(b, count=150, interval=0.02, lasting=True)
 
     net.lab.link("node-b", way="up", delay="250ms")
+    after = a.stream(b, count=150, interval=0.02).finish()
     echoes = stream.finish()
     net.lab.link("node-b", clean=True)
 
-    assert max(times[0] - at for at, times in zip(echoes.sent, echoes.received, strict=True)) > 0.25
-    assert echoes.lost == 0
-    assert moved(a, b, began) == []
+    assert (echoes.lost, after.lost) == (0, 0)
+    assert max(times[0] - at for at, times in zip(after.sent, after.received, strict=True)) > 0.25
+    assert moved(a, b, began) == [] or stood_still(echoes)
 
 
 @pytest.mark.scenario(56)

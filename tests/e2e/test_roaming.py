@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -86,14 +87,14 @@ def test_another_address_in_the_same_network_is_as_good(
 ) -> None:
     """As a DHCP client does it whose lease was not renewed."""
     net, a, b = in_the_cafe
-    stream = a.stream(b, count=200, interval=0.02)
+    stream = a.stream(b, count=200, interval=0.02, lasting=True)
     before = time.monotonic()
 
     with addresses(net, "192.168.77.99"):
         net.wait_for_event("node-a", "relay_connected", within=BACK, since=before)
-        echoes = stream.finish()
         a.wait_for_path(b, "direct", within=BACK)
         net.prove_direct(a, b)
+        echoes = stream.finish()
 
     assert ["192.168.77.99:41641"] in [
         e["endpoints"] for e in net.events("node-a", "endpoints") if e["at"] > before
@@ -131,8 +132,13 @@ def test_a_laptop_that_wakes_up_somewhere_else_tells_so_at_once(
     net.daemon("node-a", "thaw")
     stream = b.stream(a, count=200, interval=0.02, lasting=True)
     net.wait_for_event("node-b", "path", within=BACK, since=woke, kind="direct", via=wan(net))
+    net.wait_for_event("node-a", "path", within=BACK, since=woke, kind="direct")
 
-    told = [e["event"] for e in net.events("node-a") if e["at"] > woke]
+    told = [
+        e["event"]
+        for e in net.events("node-a")
+        if e["at"] > woke and e.get("kind", "direct") == "direct"
+    ]
     assert told.index("call_me_maybe") < told.index("path")
     assert stream.finish().received[-1] != []
     net.prove_direct(a, b)
@@ -143,7 +149,7 @@ def test_a_download_survives_the_way_from_the_cafe_to_the_station(
     in_the_cafe: tuple[Net, Node, Node],
 ) -> None:
     net, a, b = in_the_cafe
-    net.lab.link("home-b", rate="20mbit")  # so that it is still going on when the laptop leaves
+    net.lab.link("home-b", rate="10mbit")  # so that it is still going on when the laptop leaves
 
     with downloading(net, to=a, server=b, size=8 * MEGABYTE) as download:
         left = time.monotonic()
@@ -157,7 +163,9 @@ def test_a_download_survives_the_way_from_the_cafe_to_the_station(
 
     assert (done.size, done.whole) == (8 * MEGABYTE, True)
     handshakes = [e["at"] for e in net.events("node-a", "handshake")]
-    assert [at for at in handshakes if left < at < found["at"]] == []  # no session has an address
+    due = {later for earlier, later in pairwise(handshakes) if later - earlier >= 120}  # anyway
+    between = [at for at in handshakes if left < at < found["at"] and at not in due]
+    assert between == []  # no session has an address
 
 
 @pytest.mark.scenario(74)
