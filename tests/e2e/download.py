@@ -52,8 +52,11 @@ class Downloading:
 
     def finish(self) -> Download:
         """Fails when nothing came for `PATIENCE`, however long all of it takes."""
-        out, err = self.process.communicate(timeout=120)
-        assert self.process.returncode == 0, err
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        # Not `communicate`: of a quick one the answer was read together with "begun", and it would miss that.
+        out, err = self.process.stdout.read(), self.process.stderr.read()
+        assert self.process.wait() == 0, err
         return Download(**json.loads(out))
 
 
