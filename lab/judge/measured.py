@@ -81,8 +81,8 @@ def filtering_of(other_address: bool, other_port: bool) -> Filtering:
 
 def ports_of(pairs: Sequence[tuple[int, int]]) -> Ports:
     """(inside port, external port) of one inside host's new mappings, in their order."""
-    if all(inside == outside for inside, outside in pairs):
-        return "preserve"
+    if 2 * sum(inside == outside for inside, outside in pairs) > len(pairs):
+        return "preserve"  # but for those that somebody else has (RFC 4787 §4.2.1)
     steps = [after - before for (_, before), (_, after) in pairwise(pairs)]
     # One step back is where the ports begin anew.
     if sum(not 0 < step <= LONGEST_STEP for step in steps) <= 1:

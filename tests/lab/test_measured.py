@@ -44,6 +44,7 @@ def test_filtering_is_named_by_the_strangest_who_gets_in() -> None:
     ("outside", "ports"),
     [
         ([1000, 1001, 1007, 1002], "preserve"),
+        ([1000, 1001, 40007, 1002], "preserve"),  # but for one that was taken
         ([40000, 40001, 40002, 40003], "sequential"),
         ([40000, 40003, 40004, 40009], "sequential"),  # others took some between
         ([41998, 41999, 40000, 40001], "sequential"),  # the last is followed by the first
