@@ -15,7 +15,7 @@ from lab.model.words import Mapping, Ports
 
 TRIES = 3  # a packet may be lost, and nftables refuses one where the dice gave a port that is taken
 MAPPING_SOCKETS = 3
-PORT_SOCKETS = 16  # random ports all of the inside's parity: once in 65536 times
+PORT_SOCKETS = 24  # random ports all of the inside's parity: once in 16 million times
 CLOSED_PORT = 9  # discard: nobody listens there
 COLLIDING_PORTS = range(20001, 20005)
 

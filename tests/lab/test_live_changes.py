@@ -478,6 +478,7 @@ def test_cuts_and_bent_links_go_with_the_cable(homes: Lab, stage: Stage, server:
 
     assert not passes(a1, server, server.here, within=SILENCE)
     homes.link("a1", clean=True)
+    homes.run("a1", ["ip", "neigh", "flush", "all"])  # who asked in vain asks again after a second
     seen_as(a1, server)
     own = homes.plan().underlay["b1"]
     assert not passes(a1, b1, Endpoint(own, b1.here.port), within=SILENCE)
