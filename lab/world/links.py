@@ -30,7 +30,7 @@ def bridge(machine: str, interface: Interface, index: int) -> Request:
 
 
 def _mac_of(machine: str, name: str) -> str:
-    """Locally administered, and the same in every lab (IEEE 802, clause 8.4)."""
+    """Locally administered, and the same in every lab (RFC 7042 §2.1)."""
     return (b"\x02" + blake2b(f"{machine} {name}".encode(), digest_size=5).digest()).hex(":")
 
 

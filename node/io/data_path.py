@@ -66,7 +66,7 @@ def reads_for(segments: Segments, mtu: int, tun: Tun, udp: UdpPort) -> Reads:
     from node.io.gather import Receiver as PlainReceiver
 
     plain = PlainTrack(mtu)
-    gather = PlainGatherer(ORDINARY, plain, udp.send_alone)
+    gather = PlainGatherer(ORDINARY, plain, udp.send)
     return Reads(gather, PlainReceiver(plain, tun.write), 1, plain)
 
 

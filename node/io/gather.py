@@ -18,9 +18,9 @@ class Gatherer:
     """See `Gather` in node.io.offload. A super-packet ends the run: it is enough to work on."""
 
     def __init__(
-        self, most: int, track: PlainTrack, send: Callable[[bytes, Endpoint], bool]
+        self, most: int, track: PlainTrack, send: Callable[[Sequence[bytes], Endpoint], bool]
     ) -> None:
-        """What `send` refuses goes the long way, too."""
+        """What has no way there, as `send` says, goes the long way, where somebody is told."""
         self._most, self._track, self._send = most, track, send
         self._before = 0  # packets of the call before
         self._alone = False  # the last packet came without others: the next one waits for none
@@ -53,7 +53,10 @@ class Gatherer:
     def _passes(self, read: memoryview, skip: int) -> bool:
         header = unpack_virtio(bytes(read[:skip])) if skip else PLAIN
         passed = self._track.out(SuperPacket(header, read[skip:]), Loop.now())
-        return passed is not None and self._send(*passed)
+        if passed is None:
+            return False
+        datagram, to = passed
+        return self._send([datagram], to)
 
 
 class Receiver:

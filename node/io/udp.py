@@ -100,17 +100,6 @@ class UdpPort:
             return self._failed(error)
         return True
 
-    def send_alone(self, datagram: bytes, to: Endpoint) -> bool:
-        """Whether it went."""
-        sender = self._ipv6 if to.is_ipv6 else self._ipv4
-        if sender is None:
-            return False
-        try:
-            sender.sendto(datagram, to)
-        except OSError:
-            return False
-        return True
-
     def send_rows(self, batch: Sequence[Rows], to: Endpoint) -> bool:
         """The same for sealed batches."""
         sender = self._ipv6 if to.is_ipv6 else self._ipv4
