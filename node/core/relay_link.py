@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from node.core.rate_limit import Meter
 from node.core.relay_outbox import Outbox
@@ -25,8 +26,8 @@ class Link:
     """Few and small fields: thousands of these sit idle."""
 
     __slots__ = (
-        "heard", "ideal", "keepalive", "key", "mesh", "meter", "not_here", "outbox", "phase",
-        "preferred", "prober", "raw_key", "skip", "source", "timer", "watches",
+        "heard", "ideal", "keepalive", "key", "mesh", "meter", "not_here", "outbox", "patch",
+        "phase", "preferred", "prober", "raw_key", "skip", "source", "timer", "watches",
     )  # fmt: skip
 
     def __init__(self, source: Endpoint) -> None:
@@ -43,6 +44,17 @@ class Link:
         self.heard: set[bytes] = set()  # whose packets this connection was given
         self.not_here: TokenBucket | None = None
         self.meter: Meter | None = None
+        self.patch: Patch | None = None  # of its last packets
+
+
+class Patch(NamedTuple):
+    """What a frame becomes, and for whom: true while nobody comes, goes or becomes active."""
+
+    head: bytes  # of SendPacket, as it comes in
+    becomes: bytes  # of RecvPacket, as it goes out
+    size: int  # bytes of the whole frame
+    target: Link | None  # None: nobody here has the key
+    epoch: int  # of the registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Client:
 class Registry:
     def __init__(self) -> None:
         self.clients: dict[bytes, Client] = {}
+        self.epoch = 0  # another one whenever a key's packets may go somewhere else
         self.counters: Counter[str] = Counter()
         self.watchers: dict[Link, None] = {}  # in order of arrival
         self._forwarders: dict[bytes, list[Hashable]] = {}  # the first learned is used
@@ -35,6 +36,7 @@ class Registry:
 
     def add(self, link: Link) -> bool:
         """Whether this is the key's first connection."""
+        self.epoch += 1
         client = self.clients.get(link.raw_key)
         if client is None:
             self.clients[link.raw_key] = Client(link, [link])
@@ -45,6 +47,7 @@ class Registry:
 
     def remove(self, link: Link) -> bool:
         """Whether it was the key's last connection."""
+        self.epoch += 1
         self.watchers.pop(link, None)
         for source in link.heard:
             self._forget_listener(source, link)
@@ -61,7 +64,9 @@ class Registry:
 
     def spoke(self, link: Link) -> None:
         client = self.clients[link.raw_key]
-        client.active = link
+        if client.active is not link:
+            self.epoch += 1
+            client.active = link
 
     def heard(self, link: Link, source: bytes) -> None:
         """`link` is given a packet of `source`: it wants to know when that one leaves."""

@@ -4,8 +4,9 @@
      30 s             10 s
 
 `receive` takes the bytes of one connection in a buffer it may write into (see `relay_switch`) and says
-how many it used; the rest must come again with more behind it. A client that breaks the rules is
-closed without a word, as is one whose ClientInfo proves nothing.
+how many it used; the rest must come again with more behind it. `lone` does the same for most frames
+that come alone, and sooner. A client that breaks the rules is closed without a word, as is one whose
+ClientInfo proves nothing.
 
 Rules worth knowing: a client that has received from a peer is told once when that peer is gone from
 the region; one that sends disco to an unknown key is told so, 3 times and then once a second; frames
@@ -148,6 +149,12 @@ class RelayServer:
         if runs:  # the packets first: none may come after the news that its sender is gone
             outputs[:0] = gather(runs, memoryview(buffer))
         return (end if link.phase is Phase.GONE else used), outputs
+
+    def lone(self, link: Link, buffer: bytearray, size: int) -> Link | None:
+        """Whose `buffer[:size]` is now, where it was one frame like the last; else None: `receive` it."""
+        if link.skip or self.rate_limit is not None:
+            return None
+        return self._switch.lone(link, buffer, size)
 
     def _meter(
         self, link: Link, limit: RateLimit, size: int, outputs: list[Output], now: float
@@ -318,7 +325,7 @@ class RelayServer:
         if link.phase is Phase.GONE:
             return
         was_up = link.phase is Phase.UP
-        link.phase = Phase.GONE
+        link.phase, link.patch = Phase.GONE, None
         self.links.discard(link)
         outputs.append(Close(link, why, flush))
         if was_up:

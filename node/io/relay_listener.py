@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from node.core.relay_link import (
@@ -106,7 +107,7 @@ class RelayListener:
         waiting: dict[Link, None] = {}
         for output in outputs:
             if type(output) is Relay:
-                self._relay(output)
+                self._relay(output.link, output.runs)
             elif type(output) is Send:
                 output.link.outbox.put(output.data)
                 waiting[output.link] = None
@@ -248,7 +249,11 @@ class RelayListener:
         channel.rest = b""
         if self._tap is not None:
             self._tap.write(self._view[rest:size])
-        self._receive(channel, size)
+        target = self.server.lone(channel.link, self._buffer, size)
+        if target is not None:
+            self._relay(target, (self._view[:size],))
+        else:
+            self._receive(channel, size)
         if ended:
             self._lost(channel, "hung up")
 
@@ -272,18 +277,18 @@ class RelayListener:
 
     # --- bytes out ---
 
-    def _relay(self, output: Relay) -> None:
-        channel = self._channels.get(output.link)
+    def _relay(self, link: Link, runs: Sequence[bytes | memoryview]) -> None:
+        channel = self._channels.get(link)
         if channel is None:
             return
         try:
-            channel.relay(output.runs, self._loop.now())
+            channel.relay(runs, self._loop.now())
         except OSError:
-            for run in output.runs:
+            for run in runs:
                 channel.link.outbox.lose("write_error", run)
             self._loop.soon(lambda: self._lost(channel, "broken"))
             return
-        if not output.link.outbox.empty:
+        if not link.outbox.empty:
             self._stalled(channel)
 
     def _flush(self, channel: Channel) -> None:
@@ -346,4 +351,4 @@ class RelayListener:
     def _watch(self, channel: Channel, events: int) -> None:
         if channel.waits_for != events:
             channel.waits_for = events
-            self._loop.watch(channel.fd, events, lambda ready: self._ready(channel, ready))
+            self._loop.watch(channel.fd, events, partial(self._ready, channel))
