@@ -83,6 +83,15 @@ Received: TypeAlias = tuple[Rows, tuple[str, int]]
 """A batch, and where it came from."""
 
 
+def gather(fd: int, buffer: bytearray, longest: int, skip: int) -> tuple[list[int], bool]:
+    """One read, if there is anything."""
+    try:
+        length = os.readv(fd, [memoryview(buffer)[:longest]])
+    except BlockingIOError:
+        return [], True
+    return [length] if length > skip else [], True
+
+
 def receive(
     socket_: socket.socket, buffer: bytearray, at: int, room: int
 ) -> tuple[int, int, tuple[str, int]] | None:
@@ -108,27 +117,24 @@ class SuperPacketReader:
         self._skip = VIRTIO_SIZE if features.virtio else 0
         self._buffer = bytearray(max(ORDINARY * 2048, GATHERED * READ) + READ)
         self._view = memoryview(self._buffer)
-        self.gather: Gather | None = None  # None until the node is ready
-        self._alone = False  # the last packet came without others: the next one waits for none
+        self.gather: Gather = gather  # until there are many
 
     def read(self, budget: int) -> Iterable[Sequence[SuperPacket]]:
         """Until nothing waits: runs of ordinary packets, and of super-packets."""
-        if self.gather is None:
-            return self._one_by_one(budget)
-        first = self._gather(self.gather)  # often a lane takes it, and nothing need be made for it
-        return self._gathered(self.gather, first, budget) if first else ()
+        first = self._gather()  # often a lane takes it, and nothing need be made for it
+        return self._gathered(first, budget) if first else ()
 
-    def _gather(self, gather: Gather) -> tuple[list[int], bool] | None:
+    def _gather(self) -> tuple[list[int], bool] | None:
         """None: nothing has come that is not gone already."""
         try:
-            lengths, alike = gather(self._fd, self._buffer, READ, self._skip)
+            lengths, alike = self.gather(self._fd, self._buffer, READ, self._skip)
         except OSError as error:
             self._count(error)
             return None
         return (lengths, alike) if lengths else None
 
     def _gathered(
-        self, gather: Gather, first: tuple[list[int], bool], budget: int
+        self, first: tuple[list[int], bool], budget: int
     ) -> Iterator[Sequence[SuperPacket]]:
         found: tuple[list[int], bool] | None = first
         while found is not None:
@@ -142,7 +148,7 @@ class SuperPacketReader:
                 yield EqualRun(header, self._buffer, self._skip, step, size, len(lengths))
             else:
                 yield from self._apart(lengths)
-            found = self._gather(gather) if budget > 0 else None
+            found = self._gather() if budget > 0 else None
 
     def _apart(self, lengths: list[int]) -> Iterator[list[SuperPacket]]:
         packets: list[SuperPacket] = []
@@ -152,38 +158,6 @@ class SuperPacketReader:
             at += length + (length & 1)
         for _, run in groupby(packets, key=attrgetter("is_ordinary")):
             yield list(run)
-
-    def _one_by_one(self, budget: int) -> Iterator[list[SuperPacket]]:
-        run: list[SuperPacket] = []
-        at = seen = 0
-        while budget > 0 and (packet := self._read_at(at)) is not None:
-            seen += 1
-            if packet.is_ordinary and not (self._alone and seen == 1):
-                run.append(packet)
-                length = self._skip + len(packet.packet)
-                at += length + (length & 1)
-                if len(run) < ORDINARY and at <= ORDINARY * 2048:
-                    continue
-                yield run
-            else:
-                if run:
-                    yield run
-                yield [packet]
-            run, at, budget = [], 0, budget - 1
-        if run:
-            yield run
-        self._alone = seen == 1
-
-    def _read_at(self, at: int) -> SuperPacket | None:
-        view = self._view
-        try:
-            length = os.readv(self._fd, [view[at : at + READ]])
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            self._count(error)
-            return None
-        return self._packet_at(at, length)
 
     def _packet_at(self, at: int, length: int) -> SuperPacket:
         return SuperPacket(self._header_at(at), self._view[at + self._skip : at + length])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -120,6 +120,29 @@ def tun() -> Iterator[tuple[socket.socket, int]]:
         yield outside, inside.fileno()
 
 
+def plain_gatherer() -> Gather:
+    return PlainGatherer(ORDINARY, PlainTrack(1280), lambda *_: False)
+
+
+def reader_of(fd: int, features: TunFeatures) -> SuperPacketReader:
+    reader = SuperPacketReader(fd, features)
+    reader.gather = plain_gatherer()
+    return reader
+
+
+def test_until_there_is_more_packets_are_read_one_by_one(tun: tuple[socket.socket, int]) -> None:
+    outside, fd = tun
+    for text in (b"one", b"two"):
+        outside.send(text)
+    reader = SuperPacketReader(fd, NO_OFFLOAD)
+
+    assert [[bytes(packet.packet) for packet in run] for run in reader.read(budget=8)] == [
+        [b"one"],
+        [b"two"],
+    ]
+    assert reader.read(budget=8) == ()
+
+
 def test_ordinary_packets_are_gathered_and_super_packets_stand_alone(
     tun: tuple[socket.socket, int],
 ) -> None:
@@ -130,7 +153,7 @@ def test_ordinary_packets_are_gathered_and_super_packets_stand_alone(
 
     seen = [
         [(packet.header.gso_type, bytes(packet.packet[:1])) for packet in run]
-        for run in SuperPacketReader(fd, TunFeatures()).read(budget=10)
+        for run in reader_of(fd, TunFeatures()).read(budget=10)
     ]
 
     assert seen == [[(0, b"\0"), (0, b"\1")], [(1, b"\2")], [(5, b"\3")], [(0, b"\4")]]
@@ -140,7 +163,7 @@ def test_a_budget_leaves_the_rest_for_the_next_turn(tun: tuple[socket.socket, in
     outside, fd = tun
     for _ in range(ORDINARY + 5):
         outside.send(b"plain packet")
-    reader = SuperPacketReader(fd, NO_OFFLOAD)
+    reader = reader_of(fd, NO_OFFLOAD)
 
     assert [len(run) for run in reader.read(budget=1)] == [ORDINARY]
     assert [len(run) for run in reader.read(budget=1)] == [5]
@@ -151,7 +174,7 @@ def test_after_a_lone_packet_the_next_one_waits_for_no_other(
     tun: tuple[socket.socket, int],
 ) -> None:
     outside, fd = tun
-    reader = SuperPacketReader(fd, NO_OFFLOAD)
+    reader = reader_of(fd, NO_OFFLOAD)
 
     def come(count: int) -> list[int]:
         for _ in range(count):
@@ -163,22 +186,23 @@ def test_after_a_lone_packet_the_next_one_waits_for_no_other(
 
 
 @pytest.fixture(scope="module", params=["c", "numpy"])
-def gather(request: pytest.FixtureRequest) -> Gather:
+def new_gather(request: pytest.FixtureRequest) -> Callable[[], Gather]:
+    """One that has seen nothing yet."""
     if request.param == "numpy":
-        return PlainGatherer(ORDINARY, PlainTrack(1280), lambda *_: False)
-    track = pytest.importorskip("node.accel.track")
-    segments = track.AcceleratedSegments(1280, NO_OFFLOAD)
-    gatherer: Gather = track.Gatherer(track.AcceleratedTrack(segments, 1280, -1, 0, {}), ORDINARY)
-    return gatherer
+        return plain_gatherer
+    accel = pytest.importorskip("node.accel.track")
+    segments = accel.AcceleratedSegments(1280, NO_OFFLOAD)
+    track = accel.AcceleratedTrack(segments, 1280, -1, 0, {})
+    return lambda: accel.Gatherer(track, ORDINARY)
 
 
 @given(kinds=st.text("aabc6-TU", max_size=90), virtio=st.booleans())
 def test_many_packets_at_once_are_the_same_packets(
-    gather: Gather, kinds: str, virtio: bool
+    new_gather: Callable[[], Gather], kinds: str, virtio: bool
 ) -> None:
     texts = [as_read(kind, number, virtio) for number, kind in enumerate(kinds)]
 
-    runs = gathered(gather, texts, virtio)
+    runs = gathered(new_gather(), texts, virtio)
 
     packets = [packet for run in runs for packet in run]
     skip = 10 if virtio else 0
@@ -190,7 +214,8 @@ def test_many_packets_at_once_are_the_same_packets(
             assert len({(len(each.packet), each.destination) for each in run}) == 1
 
 
-def test_packets_of_one_kind_come_as_one_run(gather: Gather) -> None:
+def test_packets_of_one_kind_come_as_one_run(new_gather: Callable[[], Gather]) -> None:
+    gather = new_gather()
     texts = [as_read(kind, number, True) for number, kind in enumerate("aaaTaab")]
     texts += [as_read("a", number, True) for number in range(4)]
 
