@@ -2,7 +2,9 @@
 
 It knows no relay and no discovery: it is found by the endpoint of a host on the internet, answers where
 it was last heard from, and has a preshared key with everybody. `wg` configures it as soon as its socket
-is there; that, and what its log says of handshakes, is told as events.
+takes connections; that, and what its log says of handshakes, is told as events.
+
+Not as soon as the socket is there: `wg` deletes one that refuses it, as left behind by a dead process.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from lab.world.roster import Member
 
 INTERFACE = "wg0"
 MTU = 1280  # the nodes' own
+SOCKET = f"/run/wireguard/{INTERFACE}.sock"
+LISTENS = "00010000"  # among the flags of a socket: __SO_ACCEPTCON
 START = f"""\
 exec > >(exec tee -a /dev/stderr)
-rm -f /run/wireguard/{INTERFACE}.sock
+rm -f {SOCKET}
 export LOG_LEVEL=verbose
 {{
-    until [ -S /run/wireguard/{INTERFACE}.sock ]; do sleep 0.02; done
+    until [[ $(< /proc/net/unix) =~ " {LISTENS} 0001 01 "[[:space:][:digit:]]+[^[:space:]]*{SOCKET} ]]
+    do sleep 0.02; done
     wg setconf {INTERFACE} "$1"
     ip link set {INTERFACE} mtu {MTU} up
     ip -batch "$2"
