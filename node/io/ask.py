@@ -13,7 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-DONE, NOT_TRUE, BAD_INPUT, NO_NODE = 0, 1, 2, 3
+from node.io.errors import BAD_INPUT
+
+DONE, NOT_TRUE, NO_NODE = 0, 1, 3
 INTERVAL = 1.0  # seconds between pings, as ping(8)
 DIRECT_WITHIN = 15.0  # seconds that `--until-direct` waits unless told otherwise
 COUNT = 4

@@ -35,15 +35,16 @@ from node.core.relay_events import Event as RelayEvent
 from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
 from node.core.uapi_view import interface_of
 from node.io.control import Control, ControlTaken
+from node.io.errors import CANNOT_HERE, Refused
 from node.io.head_start import HeadStart
 from node.io.keylog import KeyLog
 from node.io.linkwatch import Links, LinkWatch
 from node.io.log import tell
-from node.io.loop import READ, Loop, Timer
+from node.io.loop import READ, Timer
 from node.io.portmap import PortMapper
 from node.io.portmap import State as PortMappingState
 from node.io.requests import Requests
-from node.io.settings import CANNOT_HERE, Refused, read_netmap
+from node.io.settings import read_netmap
 from node.io.stamps import Stamps
 from node.io.stun_addresses import StunAddresses
 from node.io.traffic import Traffic
@@ -308,17 +309,6 @@ class Daemon:
             self.perform(self.mesh.udp_failed(to, self.loop.now()))
 
 
-def _on_signal(loop: Loop, number: signal.Signals, call: partial[None]) -> None:
-    wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def awake(_events: int) -> None:
-        os.eventfd_read(wake)
-        call()
-
-    signal.signal(number, lambda *_: os.eventfd_write(wake, 1))
-    loop.watch(wake, READ, awake)
-
-
 def _reload(daemon: Daemon) -> None:
     try:
         daemon.reload()
@@ -336,8 +326,7 @@ def run(head: HeadStart) -> int:
     except ControlTaken as problem:
         print(f"node: {problem}", file=sys.stderr)
         return CANNOT_HERE
-    for number in (signal.SIGTERM, signal.SIGINT):
-        _on_signal(loop, number, partial(daemon.stop))
-    _on_signal(loop, signal.SIGHUP, partial(_reload, daemon))
+    loop.on_signals((signal.SIGTERM, signal.SIGINT), daemon.stop)
+    loop.on_signals((signal.SIGHUP,), partial(_reload, daemon))
     loop.run()
     return 0

@@ -12,25 +12,23 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from node.core.relay_link import ClientConnected, ClientGone, Forward, Link, Verify
 from node.core.relay_server import RelayServer
 from node.io.certificates import BadCertificate
 from node.io.derper_settings import (
-    BAD_INPUT,
-    CANNOT_HERE,
     MeshSettings,
-    Refused,
     Settings,
     allowed_keys,
     arguments,
     rate_limit,
     settings_from,
 )
+from node.io.errors import BAD_INPUT, CANNOT_HERE, Refused
 from node.io.events import EventLog
-from node.io.loop import READ, Loop
+from node.io.loop import Loop
 from node.io.relay_listener import Aside, RelayListener, listen
 from node.io.relay_numbers import RelayNumbers
 from node.io.stun_server import StunServer
@@ -156,24 +154,11 @@ def _take_stun_ports(loop: Loop, settings: Settings) -> list[StunServer]:
     return servers
 
 
-def _on_signals(loop: Loop, numbers: Sequence[signal.Signals], call: Callable[[], None]) -> None:
-    """In the loop's own time, however often and whenever the signal comes."""
-    woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def wake(_events: int) -> None:
-        os.eventfd_read(woken)
-        call()
-
-    for number in numbers:
-        signal.signal(number, lambda *_: os.eventfd_write(woken, 1))
-    loop.watch(woken, READ, wake)
-
-
 def run(settings: Settings) -> None:
     loop = Loop()
     running: list[Derper] = []  # the loop starts after it is filled
-    _on_signals(loop, (signal.SIGTERM, signal.SIGINT), lambda: running[0].stop())
-    _on_signals(loop, (signal.SIGHUP,), lambda: running[0].reload())
+    loop.on_signals((signal.SIGTERM, signal.SIGINT), lambda: running[0].stop())
+    loop.on_signals((signal.SIGHUP,), lambda: running[0].reload())
     running.append(Derper(loop, settings))
     gc.freeze()  # what is loaded stays; to search it for garbage would keep everybody waiting
     loop.run()

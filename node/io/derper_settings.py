@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from node.core.rate_limit import BadRateLimit, RateLimit, parse_rate_limit
 from node.io import certificates
+from node.io.errors import BAD_INPUT, Refused
 from node.keys import BadKey, NodePrivate, NodePublic
 from node.wire.derp_login import parse_mesh_key
 from node.wire.endpoint import Endpoint, parse_endpoint
@@ -21,16 +22,7 @@ if TYPE_CHECKING:
 
     from node.netmap import DerpNode
 
-BAD_INPUT, CANNOT_HERE = 2, 3
 HTTPS, STUN = 443, 3478
-
-
-class Refused(Exception):
-    """One line for a person, and the exit status."""
-
-    def __init__(self, line: str, status: int) -> None:
-        super().__init__(line)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +137,22 @@ def settings_from(args: Namespace) -> Settings:
     context, pin = (None, None) if args.plain_http else _tls(args, private)
     if context is not None and args.keylog is not None:
         _log_keys(context, args.keylog)
-    stun_port, tap = args.stun_port or None, _tap(args.tap)
     return Settings(
-        args.hostname, endpoints, context, pin, private, stun_port, tap, _mesh(args),
-        args.allow_keys, args.verify_client_url, not args.verify_client_url_fail_closed,
-        args.rate_config, _accepts(args.accept_connection_limit, args.accept_connection_burst),
-        args.stun_for_all,
-    )  # fmt: skip
+        hostname=args.hostname,
+        listen=endpoints,
+        context=context,
+        pin=pin,
+        derp_key=private,
+        stun_port=args.stun_port or None,
+        tap=_tap(args.tap),
+        mesh=_mesh(args),
+        allow_keys=args.allow_keys,
+        verify_url=url,
+        fail_open=not args.verify_client_url_fail_closed,
+        rate_config=args.rate_config,
+        accepts=_accepts(args.accept_connection_limit, args.accept_connection_burst),
+        stun_for_all=args.stun_for_all,
+    )
 
 
 def _accepts(limit: float | None, burst: float | None) -> tuple[float, float] | None:

@@ -14,10 +14,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from node.core.relay_events import Event, RelayDown
+from node.io.errors import BAD_INPUT, CANNOT_HERE, Refused
 from node.io.events import EventLog
 from node.io.loop import Loop
 from node.io.relay_links import OnEvent, RelayLinks
-from node.io.settings import BAD_INPUT, CANNOT_HERE, Refused, Settings, read_key, read_netmap
+from node.io.settings import Settings, read_key, read_netmap
 from node.io.tun import NoTun, Tun
 from node.io.udp import PortTaken, UdpPort
 

@@ -14,7 +14,7 @@ import os
 import sys
 
 from node.core.device_outputs import HandshakeSecrets
-from node.io.settings import BAD_INPUT, Refused
+from node.io.errors import BAD_INPUT, Refused
 
 
 class KeyLog:

@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from node.io.errors import BAD_INPUT
 from node.keys import BadKey, NodePrivate
-
-BAD_INPUT = 2
 
 
 def genkey(argv: Sequence[str]) -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import select
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 READ = select.EPOLLIN
@@ -63,6 +65,18 @@ class Loop:
 
     def soon(self, call: Callable[[], None]) -> Timer:
         return self.at(self.now(), call)
+
+    def on_signals(self, numbers: Iterable[signal.Signals], call: Callable[[], None]) -> None:
+        """In the loop's own time, however often and whenever one comes."""
+        woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+        def wake(_events: int) -> None:
+            os.eventfd_read(woken)
+            call()
+
+        for number in numbers:
+            signal.signal(number, lambda *_: os.eventfd_write(woken, 1))
+        self.watch(woken, READ, wake)
 
     def run(self) -> None:
         """Until `stop`. Errors of a callback are the caller's bugs and end the run."""

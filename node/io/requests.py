@@ -17,7 +17,7 @@ from node.core.actions import Answered
 from node.core.surroundings import report_event
 from node.core.ways import PeerRelayed
 from node.io.control import Answer
-from node.io.settings import Refused
+from node.io.errors import Refused
 from node.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:

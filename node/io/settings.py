@@ -12,23 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.io.errors import BAD_INPUT, Refused
 from node.keys import BadKey, NodePrivate
 from node.netmap import Netmap, NetmapError, parse_netmap
 
 if TYPE_CHECKING:
     from node.wire.endpoint import Endpoint
 
-BAD_INPUT, CANNOT_HERE = 2, 3
 PORT = 41641
 WAYS = ("c", "numpy", "plain")  # through the data path, the fastest first
-
-
-class Refused(Exception):
-    """One line, and the exit status that goes with it."""
-
-    def __init__(self, line: str, status: int) -> None:
-        super().__init__(line)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from node.core.device import Device, HandshakeSecrets, Output, PeerConfig, Trans
 from node.core.noise import consume_response, create_initiation
 from node.core.session import Session
 from node.core.tai64n import tai64n
+from node.io.errors import Refused
 from node.io.keylog import KeyLog
-from node.io.settings import Refused
 from node.keys import NodePrivate
 from node.wire.wireguard import Initiation, Response, parse
 from tests.node.tunnel import packet
