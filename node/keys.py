@@ -7,7 +7,6 @@ Text forms: `nodekey:` / `discokey:` + 64 hex digits; `privkey:` + 64 hex digits
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -60,11 +59,6 @@ class NodePublic(_Public):
 
     prefix: ClassVar[str] = "nodekey:"
 
-    @property
-    def short(self) -> str:
-        """The form for logs: `[` first 5 base64 characters `]`."""
-        return f"[{base64.b64encode(self.raw).decode()[:5]}]"
-
     # slots=True makes a new class, so the inherited zero-argument super() forms would not do here.
     def __str__(self) -> str:
         return self.prefix + self.raw.hex()
@@ -75,11 +69,6 @@ class DiscoPublic(_Public):
     """By what a node's disco messages are known, until it starts again."""
 
     prefix: ClassVar[str] = "discokey:"
-
-    @property
-    def short(self) -> str:
-        """The form for logs: `d:` + 16 hex digits."""
-        return f"d:{self.raw.hex()[:16]}"
 
     def __str__(self) -> str:
         return self.prefix + self.raw.hex()

@@ -66,7 +66,6 @@ class DerpRegion:
 
     region_id: int
     region_code: str
-    region_name: str
     nodes: tuple[DerpNode, ...]
 
 
@@ -166,7 +165,6 @@ def _regions(table: _Table) -> dict[int, DerpRegion]:
         regions[number] = DerpRegion(
             region_id=number,
             region_code=code,
-            region_name=region.text("RegionName", code),
             nodes=nodes,
         )
     return regions

@@ -39,13 +39,13 @@ def looks_like_disco(packet: bytes | memoryview) -> bool:
 
 
 class Outbox:
-    __slots__ = ("_begun", "_blocked_since", "_control", "_depth", "_disco", "_other", "drops",
-                 "timeout")  # fmt: skip
+    __slots__ = (
+        "_begun", "_blocked_since", "_control", "_disco", "_other", "drops", "timeout",
+    )  # fmt: skip
 
-    def __init__(self, timeout: float = WRITE_TIMEOUT, depth: int = DEPTH) -> None:
-        self.timeout = timeout
+    def __init__(self) -> None:
+        self.timeout = WRITE_TIMEOUT
         self.drops: Drops | None = None  # made at the first one
-        self._depth = depth
         self._begun = _NOTHING
         self._blocked_since: float | None = None
         # Made when needed: thousands of idle clients never need them.
@@ -131,7 +131,7 @@ class Outbox:
             self._disco = queue = self._disco if self._disco is not None else deque()
         else:
             self._other = queue = self._other if self._other is not None else deque()
-        if len(queue) >= self._depth:
+        if len(queue) >= DEPTH:
             self._drop("queue_head", queue.popleft())
         queue.append(bytes(frame))
 

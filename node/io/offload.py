@@ -29,7 +29,7 @@ from node.core.superpacket import SuperPacket
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.wire.virtio import PLAIN, VIRTIO_SIZE, VirtioHeader, unpack_virtio
 
-TUNSETIFF, TUNGETIFF, TUNSETOFFLOAD = 0x400454CA, 0x800454D2, 0x400454D0
+TUNSETIFF, TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x1, 0x1000, 0x4000
 TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_USO4, TUN_F_USO6 = 0x01, 0x02, 0x04, 0x20, 0x40
 SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104

@@ -193,7 +193,7 @@ class Network:
             )
             for o in others
         ]
-        regions = {r.region: DerpRegion(r.region, r.code, r.code, ()) for r in self.relays.values()}
+        regions = {r.region: DerpRegion(r.region, r.code, ()) for r in self.relays.values()}
         return Netmap(
             machine.name,
             (machine.overlay,),

@@ -91,7 +91,7 @@ def test_each_attempt_goes_to_the_next_server_of_the_region_and_none_to_one_for_
 
     links = RelayLinks(loop, new_key(), None, hear)
     nodes = (one, replace(two, stun_only=True), three)
-    links.regions = {REGION: DerpRegion(REGION, "nyc", "nyc", nodes)}
+    links.regions = {REGION: DerpRegion(REGION, "nyc", nodes)}
     for _ in range(3):
         links.connect(REGION)
         loop.run()
@@ -118,7 +118,7 @@ class Town:
         port = self._listener.getsockname()[1]
         node = relay.node(derp_port=port, insecure_for_tests=True)
         self.links = RelayLinks(self.loop, new_key(), None, self._hear)
-        self.links.regions = {REGION: DerpRegion(REGION, "nyc", "nyc", (node,))}
+        self.links.regions = {REGION: DerpRegion(REGION, "nyc", (node,))}
         self.links.connect(REGION)
 
     @property
