@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from node.io.errors import BAD_INPUT
+from node.io.numbers import count, seconds
 
 DONE, NOT_TRUE, NO_NODE = 0, 1, 3
 INTERVAL = 1.0  # seconds between pings, as ping(8)
 DIRECT_WITHIN = 15.0  # seconds that `--until-direct` waits unless told otherwise
 COUNT = 4
 REPLY_WITHIN = 5.0  # seconds for one answer
+GRACE = 2.0  # seconds more, in which a node that runs says that it has none
 
 
 class NoNode(Exception):
@@ -38,14 +40,20 @@ class Node:
         self._lines = self._socket.makefile("rb")
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._socket.settimeout(request.get("timeout", REPLY_WITHIN) + GRACE)
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline()
+        except TimeoutError:
+            raise NoNode("the node does not answer; is it stopped?") from None
         except OSError as error:
             raise NoNode(f"the node hung up: {error.strerror or error}") from None
         if not line:
             raise NoNode("the node hung up")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise NoNode("what answers there is no node") from None
         return answer
 
 
@@ -68,8 +76,8 @@ def _arguments(command: str, argv: Sequence[str]) -> argparse.Namespace:
     if command == "ping":
         parser.add_argument("peer", help="a peer's name, overlay address or node key")
         parser.add_argument("--until-direct", action="store_true", help="stop at the first direct")
-        parser.add_argument("--count", type=int, metavar="N", help=f"pings to send ({COUNT})")
-        parser.add_argument("--timeout", type=float, metavar="S", help="seconds, all together")
+        parser.add_argument("--count", type=count, metavar="N", help=f"pings to send ({COUNT})")
+        parser.add_argument("--timeout", type=seconds, metavar="S", help="all together")
     return parser.parse_args(argv)
 
 
@@ -79,15 +87,20 @@ def _status(node: Node, arguments: argparse.Namespace) -> int:
         print(json.dumps(status))
         return DONE
     me = [
-        *status["addresses"][:1],
+        _address(status),
         status["name"],
         f'home "{status["home"] or "none"}", data path {status["data_path"]}',
     ]
-    rows = [me, *([*p["addresses"][:1], p["name"], _state(p)] for p in status["peers"])]
+    rows = [me, *([_address(p), p["name"], _state(p)] for p in status["peers"])]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for address, name, state in rows:
         print(f"{address:<{widths[0]}}  {name:<{widths[1]}}  {state}")
     return DONE
+
+
+def _address(machine: dict[str, Any]) -> str:
+    """Some have none: a router of plain WireGuard's, say."""
+    return str(next(iter(machine["addresses"]), "-"))
 
 
 def _state(peer: dict[str, Any]) -> str:

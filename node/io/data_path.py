@@ -31,15 +31,18 @@ def fastest(mtu: int, features: TunFeatures, ways: tuple[str, ...] = WAYS) -> Se
 
 
 def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
-    if way == "c":
-        from node.accel.segments import AcceleratedSegments
+    match way:
+        case "c":
+            from node.accel.segments import AcceleratedSegments
 
-        return AcceleratedSegments(mtu, features)
-    if way == "numpy":
-        from node.core.numpy_segments import NumpySegments
+            return AcceleratedSegments(mtu, features)
+        case "numpy":
+            from node.core.numpy_segments import NumpySegments
 
-        return NumpySegments(mtu, features)
-    return PlainSegments(mtu, features)
+            return NumpySegments(mtu, features)
+        case "plain":
+            return PlainSegments(mtu, features)
+    raise ValueError(f"{way!r} is no way through the data path")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def genkey(argv: Sequence[str]) -> int:
         sys.stdout.write(text)
         return 0
     if len(argv) > 1 or argv[0].startswith("-"):
-        return _refuse("usage: python -m node genkey [FILE]")
+        return _usage("genkey [FILE]", argv)
     try:
         fd = os.open(argv[0], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -30,7 +30,7 @@ def genkey(argv: Sequence[str]) -> int:
 def pubkey(argv: Sequence[str]) -> int:
     """The public key of the private one on stdin, or in the file."""
     if len(argv) > 1 or any(each.startswith("-") for each in argv):
-        return _refuse("usage: python -m node pubkey [FILE]")
+        return _usage("pubkey [FILE]", argv)
     try:
         if argv:
             with open(argv[0]) as file:
@@ -45,6 +45,12 @@ def pubkey(argv: Sequence[str]) -> int:
     except OSError as error:
         return _refuse(f"pubkey: {argv[0]}: {error.strerror}")
     return 0
+
+
+def _usage(words: str, argv: Sequence[str]) -> int:
+    wanted = argv[0] in ("-h", "--help")
+    print(f"usage: python -m node {words}", file=sys.stdout if wanted else sys.stderr)
+    return 0 if wanted else BAD_INPUT
 
 
 def _refuse(line: str) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from node.io.numbers import lifetime, port, seconds
 from node.io.settings import PORT, WAYS, Settings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
         "--key", required=True, metavar="F", help="this node's key; its stamps: F.time"
     )
     parser.add_argument("--tun", required=True, metavar="NAME", help="the interface to make")
-    parser.add_argument("--listen-port", type=_port, default=PORT, metavar="N", help="UDP; 0: any")
+    parser.add_argument("--listen-port", type=port, default=PORT, metavar="N", help="UDP; 0: any")
     parser.add_argument("--control", metavar="F.sock", help="where to take requests")
     parser.add_argument("--ca", metavar="F", help="trust these CAs for relays, not the system's")
     parser.add_argument(
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--port-mapping",
-        type=_seconds,
+        type=lifetime,
         metavar="S",
         help="ask the router to map our port for so long (7200); 0: do not ask",
     )
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--rekey-after",
-        type=float,
+        type=seconds,
         metavar="S",
         help="new WireGuard keys so often (120), for tests",
     )
@@ -62,15 +63,13 @@ def main(argv: Sequence[str]) -> int:
         "--verbose", action="store_true", help="every ping and pong is an event too"
     )
     arguments = parser.parse_args(argv)
+    if arguments.data_path not in ("auto", *WAYS):  # argparse does not look at a default
+        *most, last = ("auto", *WAYS)
+        known = f"{', '.join(most)} or {last}"
+        parser.error(f"PUNCHLAB_DATA_PATH: {arguments.data_path!r} is not {known}")
     from node.io.head_start import start  # after the arguments are known to be good
 
     return start(Settings(**vars(arguments)))
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 0xFFFF:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
-    return int(text)
 
 
 def _endpoint(text: str) -> Endpoint:
@@ -81,9 +80,3 @@ def _endpoint(text: str) -> Endpoint:
         return parse_endpoint(text)
     except Malformed:
         raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT") from None
-
-
-def _seconds(text: str) -> int:
-    if not text.isdecimal() or int(text) > 0xFFFFFFFF:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return int(text)

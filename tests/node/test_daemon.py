@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from node.__main__ import main
+from node.io import ask
 from node.io.loop import Loop
 from node.io.udp import PortTaken, UdpPort
 from node.keys import NodePrivate
@@ -130,6 +132,34 @@ def test_an_endpoint_that_is_none_is_refused(
     assert said.endswith(f"argument --endpoint: '{text}' is not ADDRESS:PORT")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--listen-port", "70000", "is not a port, 0 to 65535"),
+        ("--port-mapping", "-1", "is not a number of seconds"),
+        ("--rekey-after", "nan", "is not a number of seconds, above 0"),
+        ("--rekey-after", "0", "is not a number of seconds, above 0"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(
+    files: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, why: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        up(files, option, value)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"argument {option}: '{value}' {why}")
+
+
+def test_a_way_through_the_data_path_that_is_none_is_refused_from_the_environment_too(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUNCHLAB_DATA_PATH", "fast")
+    with pytest.raises(SystemExit, match="2"):
+        up(files)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("PUNCHLAB_DATA_PATH: 'fast' is not auto, c, numpy or plain")
+
+
 # --- keys ---
 
 
@@ -143,6 +173,14 @@ def test_a_new_key_goes_into_a_file_that_we_alone_may_read(
     public = NodePrivate.parse(path.read_text()).public
     assert capsys.readouterr().out == f"{public}\n"
     assert main(["genkey", str(path)]) == 2  # never over an older one
+
+
+@pytest.mark.parametrize("command", ["genkey", "pubkey"])
+def test_keys_have_help_too(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert capsys.readouterr().out == f"usage: python -m node {command} [FILE]\n"
+    assert main([command, "--fast"]) == 2
+    assert one_line(capsys).startswith("usage:")
 
 
 def test_the_public_key_of_rubbish_is_refused(
@@ -160,7 +198,7 @@ def test_the_public_key_of_rubbish_is_refused(
 class Fake:
     """A node's control socket with answers that were thought out beforehand."""
 
-    def __init__(self, path: Path, answers: list[dict[str, Any]]) -> None:
+    def __init__(self, path: Path, answers: Sequence[dict[str, Any] | bytes]) -> None:
         self.path, self.requests = path, list[dict[str, Any]]()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
@@ -173,7 +211,8 @@ class Fake:
         with connection, connection.makefile("rwb") as lines:
             for answer in self._answers:
                 self.requests.append(json.loads(lines.readline()))
-                lines.write(json.dumps(answer).encode() + b"\n")
+                text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                lines.write(text + b"\n")
                 lines.flush()
 
     def close(self) -> None:
@@ -262,6 +301,44 @@ def test_status_is_a_table_of_us_and_our_peers(
         "100.64.2.20  node-e  active; direct 203.0.113.20:41641, tx 1240 rx 968",
         "100.64.2.20  node-f  active; peer-relay 192.0.2.30:41641:vni:7",
     ]
+
+
+def test_who_has_no_address_is_in_the_table_all_the_same(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    me = {"name": "a", "addresses": ["100.64.1.10"], "home": "nyc", "data_path": "plain"}
+    Fake(control, [{**me, "peers": [state("router", "none", "", active=False, addresses=[])]}])
+    assert main(["status", "--control", str(control)]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "-            router  -"
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_count_that_is_none_is_refused(
+    control: Path, capsys: pytest.CaptureFixture[str], count: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["ping", "--control", str(control), "node-b", "--count", count])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"argument --count: '{count}' is not a number of 1 or more")
+
+
+def test_a_node_that_is_stopped_is_not_waited_for(
+    control: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "GRACE", 0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as frozen:
+        frozen.bind(str(control))
+        frozen.listen()  # the kernel takes connections for it
+        assert main(["ping", "--control", str(control), "node-b", "--timeout", "0.1"]) == 3
+    assert one_line(capsys) == "ping: the node does not answer; is it stopped?"
+
+
+def test_what_is_no_node_is_not_taken_for_one(
+    control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Fake(control, [b"SSH-2.0-OpenSSH_9.2"])
+    assert main(["status", "--control", str(control)]) == 3
+    assert one_line(capsys) == "status: what answers there is no node"
 
 
 @pytest.mark.parametrize(
