@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ from node.core.relay_events import Event as RelayEvent
 from node.core.relay_events import PacketsReceived, PeerGone, RelayDown, RelayUp
 from node.core.uapi_view import interface_of
 from node.io.control import Control, ControlTaken
-from node.io.errors import CANNOT_HERE, Refused
+from node.io.errors import BAD_INPUT, CANNOT_HERE, Refused
 from node.io.head_start import HeadStart
 from node.io.keylog import KeyLog
 from node.io.linkwatch import Links, LinkWatch
@@ -153,7 +154,15 @@ class Daemon:
     def reload(self) -> None:
         """Read the netmap again. A bad one is refused whole, and the old one stays."""
         netmap = read_netmap(self.settings.netmap)
-        self._configure_tun(netmap)
+        if netmap.mtu != self.netmap.mtu:  # pings are as large as data, and buffers are cut to it
+            line = f"{self.settings.netmap}: mtu: {netmap.mtu} takes a restart"
+            raise Refused(f"{line}; it is {self.netmap.mtu}", BAD_INPUT)
+        try:
+            self._configure_tun(netmap)
+        except Refused:
+            with suppress(Refused):
+                self._configure_tun(self.netmap)
+            raise
         self.netmap = netmap
         self._apply_netmap(netmap)
         regions = [region.region_code for region in netmap.regions.values()]

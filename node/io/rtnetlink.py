@@ -20,7 +20,7 @@ NLM_REQUEST, NLM_ACK, NLM_DUMP = 0x1, 0x4, 0x300
 NLM_REPLACE_OR_CREATE = 0x100 | 0x400
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_GETLINK = 16, 18
-RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
@@ -100,20 +100,16 @@ class Netlink:
 
     def add_address(self, index: int, address: str) -> None:
         """As a single address, /32 or /128: what lies behind it is the routes' matter."""
-        raw = ip_address(address).packed
-        body = ADDRESS.pack(_family(raw), len(raw) * 8, 0, 0, index)
-        body += _attribute(IFA_LOCAL, raw) + _attribute(IFA_ADDRESS, raw)
-        self._ask(RTM_NEWADDR, NLM_ACK | NLM_REPLACE_OR_CREATE, body)
+        self._ask(RTM_NEWADDR, NLM_ACK | NLM_REPLACE_OR_CREATE, _address(index, address))
+
+    def delete_address(self, index: int, address: str) -> None:
+        self._take_away(RTM_DELADDR, _address(index, address))
 
     def add_route(self, index: int, network: str) -> None:
         self._ask(RTM_NEWROUTE, NLM_ACK | NLM_REPLACE_OR_CREATE, _route(index, network))
 
     def delete_route(self, index: int, network: str) -> None:
-        try:
-            self._ask(RTM_DELROUTE, NLM_ACK, _route(index, network))
-        except OSError as error:
-            if error.errno != errno.ESRCH:  # gone already is what we wanted
-                raise
+        self._take_away(RTM_DELROUTE, _route(index, network))
 
     def links(self) -> list[Link]:
         found = []
@@ -143,6 +139,13 @@ class Netlink:
                 gateway = attributes.get(RTA_GATEWAY)
                 found.append(DefaultRoute(index, str(ip_address(gateway)) if gateway else None))
         return found
+
+    def _take_away(self, kind: int, body: bytes) -> None:
+        try:
+            self._ask(kind, NLM_ACK, body)
+        except OSError as error:
+            if error.errno not in (errno.ESRCH, errno.EADDRNOTAVAIL):  # gone already is all right
+                raise
 
     def _ask(self, kind: int, flags: int, body: bytes) -> list[bytes]:
         self._sequence += 1
@@ -203,6 +206,12 @@ def _attributes(body: bytes, at: int) -> dict[int, bytes]:
 
 def _family(raw: bytes) -> int:
     return socket.AF_INET if len(raw) == 4 else socket.AF_INET6
+
+
+def _address(index: int, address: str) -> bytes:
+    raw = ip_address(address).packed
+    body = ADDRESS.pack(_family(raw), len(raw) * 8, 0, 0, index)
+    return body + _attribute(IFA_LOCAL, raw) + _attribute(IFA_ADDRESS, raw)
 
 
 def _route(index: int, network: str) -> bytes:

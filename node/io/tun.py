@@ -44,10 +44,13 @@ class Tun:
         self._addresses: set[str] = set()
 
     def configure(self, addresses: Iterable[str], networks: Iterable[str], mtu: int) -> None:
-        """Up, with these addresses and a route to each network; routes of an earlier call go."""
+        """Up, with these addresses and a route to each network; those of an earlier call go.
+
+        After an OSError another call with what was there before brings that back.
+        """
         from node.io.rtnetlink import Netlink  # by now the relay has been dialled
 
-        wanted = set(networks)
+        own, wanted = set(addresses), set(networks)
         with Netlink() as netlink:
             netlink.set_link(self.index, mtu)
             if self.features.tcp:
@@ -55,13 +58,20 @@ class Tun:
                 with contextlib.suppress(OSError):
                     size = segments * (mtu - HEADERS) + HEADERS
                     netlink.limit_super_packets(self.index, segments, size)
-            for address in addresses:
+            for address in sorted(
+                own
+            ):  # those that are there, too: somebody may have taken one away
+                self._addresses.add(address)
                 netlink.add_address(self.index, address)
+            for address in sorted(self._addresses - own):
+                netlink.delete_address(self.index, address)
+                self._addresses.remove(address)
             for network in sorted(self._routes - wanted):
                 netlink.delete_route(self.index, network)
+                self._routes.remove(network)
             for network in sorted(wanted - self._routes):
+                self._routes.add(network)
                 netlink.add_route(self.index, network)
-        self._routes = wanted
 
     def gather_with(self, gather: Gather) -> None:
         """From now on many packets come with one call."""
