@@ -84,9 +84,10 @@ class RelayClient:
         *,
         random: Callable[[int], bytes],
         details: derp_login.ClientDetails | None = None,
+        counters: Counter[str] | None = None,
     ) -> None:
         self.phase = Phase.NEW
-        self.counters: Counter[str] = Counter()
+        self.counters = Counter[str]() if counters is None else counters
         self._private, self._host, self._random = private, host, random
         self._details = details or derp_login.ClientDetails()
         self.server_key: NodePublic | None = None  # as soon as it is known

@@ -240,6 +240,18 @@ class Daemon:
         self.tell("ready", fields)
         self._traffic.ready()
 
+    @property
+    def counters(self) -> dict[str, int]:
+        """What went wrong with interfaces, relays and the router; the mesh has its own."""
+        parts = {
+            "relay": self._links.counters,
+            "tun": self._tun.counters,
+            "udp": self._udp.counters,
+        }
+        if self.mapper is not None:
+            parts["portmap"] = self.mapper.counters
+        return {f"{part}_{name}": n for part, those in parts.items() for name, n in those.items()}
+
     def tell(self, event: str, fields: Mapping[str, Any]) -> None:
         """Programs by the events, people by the log."""
         self.events.write(event, fields)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +71,10 @@ class PortMapper:
         if self._announcements is not None:
             fd = self._announcements.fileno()
             loop.watch(fd, READ, partial(self._readable, self._announcements, self._announced))
+
+    @property
+    def counters(self) -> Counter[str]:
+        return self._core.counters
 
     def look(self) -> None:
         """At the start, and when a link has changed: who is our router now?"""

@@ -1,6 +1,6 @@
 """A node's connection to one relay: dial, TLS, and the DERP client's rules on an epoll loop.
 
-    RelayConnection(loop, relay, region_id, private, ca_file, on_event)
+    RelayConnection(loop, relay, private, ca_file, on_event)
 
 starts dialling at once. Events (`node.core.relay_events`): RelayUp when packets are delivered to us,
 PacketsReceived, PeerGone, RelayPong, RelayHealth, and as the very last one RelayDown, unless `close`
@@ -45,21 +45,24 @@ class RelayConnection:
         self,
         loop: Loop,
         relay: DerpNode,
-        region_id: int,
         private: NodePrivate,
         ca_file: str | None,
         on_event: Callable[[Event], None],
         *,
+        counters: Counter[str] | None = None,
         details: ClientDetails | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         proxy: Proxy | None = None,
         websocket: bool = False,
     ) -> None:
-        self.relay, self.region_id = relay, region_id
+        self.relay = relay
         self.fast_start = False
         self.outbox = Outbox()
-        self._loop, self._ca_file, self._on_event = loop, ca_file, on_event
-        self._client = RelayClient(private, relay.host_name, random=os.urandom, details=details)
+        self._loop, self._on_event = loop, on_event
+        self.counters = Counter[str]() if counters is None else counters
+        self._client = RelayClient(
+            private, relay.host_name, random=os.urandom, details=details, counters=self.counters
+        )
         self._stream: ssl.SSLSocket | WebSocketStream | None = None
         self._websocket = websocket
         self._local_address: str | None = None
@@ -85,17 +88,13 @@ class RelayConnection:
     def server_key(self) -> NodePublic | None:
         return self._client.server_key
 
-    @property
-    def counters(self) -> Counter[str]:
-        return self._client.counters
-
     def send_packets(self, peer: NodePublic, packets: Sequence[bytes]) -> None:
         """To a peer, in one write. Dropped before the login, and the oldest ones when the relay is slow."""
         frames = self._client.packets(peer, packets, self._loop.now())
         if frames:
             self.send_frames(frames)
         else:
-            self._client.counters["dropped_not_up"] += len(packets)
+            self.counters["dropped_not_up"] += len(packets)
 
     def send_frames(self, frames: bytes) -> None:
         """Packet frames ready made, droppable like all packets."""

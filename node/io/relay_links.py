@@ -6,6 +6,7 @@ connection that a rebooted NAT has left half-open costs a second, and one that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ class RelayLinks:
         proxies: Proxies | None = None, websocket: bool = False,
     ) -> None:  # fmt: skip
         self.regions: Mapping[int, DerpRegion] = {}
+        self.counters: Counter[str] = Counter()  # of all connections
         self._loop, self._private, self._ca, self.on_event = loop, private, ca, on_event
         self._proxies, self._websocket = proxies, websocket
         self._open: dict[int, RelayConnection] = {}
@@ -115,8 +117,8 @@ class RelayLinks:
                 self._heard(region, server.host_name, event)
 
         connection = RelayConnection(
-            self._loop, server, region, self._private, self._ca, heard,
-            proxy=self._proxy(server), websocket=self._websocket,
+            self._loop, server, self._private, self._ca, heard,
+            counters=self.counters, proxy=self._proxy(server), websocket=self._websocket,
         )  # fmt: skip
         return connection
 

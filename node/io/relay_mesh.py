@@ -53,8 +53,8 @@ class MeshPeer:
     def _connect(self) -> None:
         details = ClientDetails(can_ack_pings=False, mesh_key=self._settings.key)
         self._connection = RelayConnection(
-            self._loop, self._relay, self._relay.region_id, self._private,
-            self._settings.ca_file, self._on_event, details=details,
+            self._loop, self._relay, self._private, self._settings.ca_file, self._on_event,
+            details=details,
         )  # fmt: skip
 
     def _on_event(self, event: Event) -> None:

@@ -37,7 +37,7 @@ class Requests:
     def handle(self, request: dict[str, Any], answer: Answer) -> None:
         match request.get("do"):
             case "status":
-                answer(asdict(self._daemon.mesh.status(self._daemon.loop.now())))
+                answer(self._status())
             case "ping":
                 self._ping(request, answer)
             case "netcheck":
@@ -47,6 +47,12 @@ class Requests:
             case other:
                 known = "status, ping, netcheck, reload"
                 answer({"error": f"cannot do {other!r}; what can be done: {known}"})
+
+    def _status(self) -> dict[str, Any]:
+        """The mesh's, with what is counted around it."""
+        status = asdict(self._daemon.mesh.status(self._daemon.loop.now()))
+        status["counters"] |= self._daemon.counters
+        return status
 
     def answered(self, answered: Answered) -> None:
         answer = self._waiting.pop(answered.ask, None)
@@ -78,7 +84,8 @@ class Requests:
             return answer({"error": f"no peer {word!r}; the peers are: {names}"})
         if peer.is_plain:
             word = "plain WireGuard, which answers no disco ping"
-            return answer({"error": f"{peer.name} is {word}; try: ping {peer.config.addresses[0]}"})
+            instead = next(iter(peer.config.addresses), "an address behind it")
+            return answer({"error": f"{peer.name} is {word}; try: ping {instead}"})
         number, loop = next(self._numbers), self._daemon.loop
         self._waiting[number] = answer
         loop.at(loop.now() + _timeout(request), partial(self._give_up, number, peer.name))

@@ -208,7 +208,7 @@ class Client:
         self._wanted: Callable[[], bool] = lambda: False
         ca_file = None if ca is None else str(ca)
         self.connection = RelayConnection(
-            loop, node, 1, self.private, ca_file, self._on_event, **options
+            loop, node, self.private, ca_file, self._on_event, **options
         )
 
     def wait_for(self, kind: type[T]) -> T:
