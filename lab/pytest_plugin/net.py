@@ -13,6 +13,7 @@ from typing import Any
 
 from lab.capture.handle import Capture
 from lab.client import Lab
+from lab.errors import BadRequest
 
 PING_PATIENCE = 5  # seconds; an outage this long is a failure wherever a ping is asserted
 TRIES = 5  # where a packet or two may be lost
@@ -124,10 +125,12 @@ class Net:
     lab: Lab
 
     def node(self, name: str) -> Node:
-        plan = self.lab.plan()
-        [daemon] = [one for one in plan.daemons if one.host == name]
-        overlay: Any = daemon.settings["overlay"]
-        return Node(self.lab, name, overlay[0].partition("/")[0])
+        told: dict[str, Any] = {one.host: one.settings for one in self.lab.plan().daemons}
+        overlays = {host: own["overlay"] for host, own in told.items() if own.get("overlay")}
+        if name not in overlays:
+            known = ", ".join(overlays) or "nobody"
+            raise BadRequest(f"{name} has no overlay address", f"who has one: {known}")
+        return Node(self.lab, name, overlays[name][0].partition("/")[0])
 
     def wait_for_event(
         self, host: str, event: str, within: float = 10, since: float = 0.0, **fields: Any
