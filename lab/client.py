@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 from lab import starting, state, stopping, watching
 from lab.ask import ask, ask_for_fds
 from lab.errors import BadRequest, KeeperGone, LabError, NoEvent, NoPath, NoSuchLab
+from lab.model.errors import nearest
+from lab.model.path import PATH_KINDS
 from lab.model.plan import Plan
 
 if TYPE_CHECKING:
@@ -203,6 +205,8 @@ class Lab:
 
     def wait_for_path(self, a: str, b: str, kind: str, within: float) -> None:
         """Returns when the path from a to b is of this kind; NoPath after `within` seconds."""
+        if kind not in PATH_KINDS:
+            raise BadRequest(f"{kind} is no kind of path", nearest(kind, PATH_KINDS))
         now = self.path(a, b)
         if now == kind:
             return
@@ -211,7 +215,8 @@ class Lab:
                 now = event["kind"]
                 if now == kind and self.path(a, b) == kind:  # not only once, in the past
                     return
-        raise NoPath(f"{a} has no {kind} path to {b} after {within:g} s; it is: {now}")
+        problem = f"{a} has no {kind} path to {b} after {within:g} s; it is: {now}"
+        raise NoPath(problem, f"lab.explain {self.name} {a} {b} says why")
 
     def wait_for_event(
         self, wanted: dict[str, Any], within: float, since: float = 0.0

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from invoke.parser.context import ParserContext
 
 from lab.errors import LabError
+from lab.model.path import PATH_KINDS
 
 Known = Callable[[str], Sequence[str]]  # the first word behind the command -> what there is
 
@@ -128,6 +129,6 @@ _KNOWN: Mapping[str, Known] = {
     "router": _machines("router"),
     "link": _wires,
     "profile": _presets,
-    "path": lambda _: ("direct", "relay", "peer-relay"),
+    "path": lambda _: PATH_KINDS,
     "format": lambda _: ("mermaid", "dot", "svg"),
 }

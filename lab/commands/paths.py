@@ -7,6 +7,7 @@ from typing import Any
 from invoke.exceptions import Exit
 
 from lab.commands.command import command, show
+from lab.model.path import PATH_KINDS
 
 
 @command(
@@ -60,7 +61,7 @@ def ping(
         "name": "the lab's name",
         "source": "the node whose path it is",
         "target": "where the path leads",
-        "path": "direct, relay, peer-relay or none",
+        "path": f"one of {', '.join(PATH_KINDS)}",
         "within": "seconds to wait at the most",
         "json": "one JSON document",
     },

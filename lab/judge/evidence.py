@@ -13,7 +13,8 @@ from lab.judge.plaintext import Plaintext, search
 from lab.judge.recording import Recording
 from lab.judge.transits import Counts, Transit, counted, transits
 from lab.judge.upgrades import Upgrade, upgrades
-from lab.model.events import PathKind, PathMoved
+from lab.model.events import PathMoved
+from lab.model.path import PathKind
 
 AROUND = 1.0  # seconds before and after a change that count as its
 

@@ -19,8 +19,8 @@ from lab.capture import pcapng
 from lab.capture.reading import Packet
 from lab.judge.packets import classify
 from lab.judge.recording import Recording
-from lab.model.events import PathKind
 from lab.model.overlay import OVERLAY4, OVERLAY6
+from lab.model.path import PathKind
 
 GRACE = 0.5  # seconds before the end in which a packet may still be on its way
 LONGEST_INSIDE = 1.0  # seconds that a packet, lost later, may have waited in its own host

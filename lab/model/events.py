@@ -14,7 +14,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
-PathKind = Literal["relay", "direct", "peer-relay", "none"]
+from lab.model.path import PathKind
+
 DaemonState = Literal["starting", "ready", "frozen", "told", "exited"]
 
 

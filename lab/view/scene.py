@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from lab.model.beat import Beat
-from lab.model.events import Daemon, Event, Other, PathKind, PathMoved
+from lab.model.events import Daemon, Event, Other, PathMoved
+from lab.model.path import PathKind
 from lab.model.plan import Plan
 from lab.model.sighting import Kind, Sighting, Way
 from lab.view import route

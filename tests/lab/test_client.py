@@ -322,10 +322,17 @@ def test_waiting_for_a_path_that_does_not_come_is_an_error(up: Up) -> None:
     lab = up(two_hosts(_path_teller()))
     lab.wait_for_path(A, B, "direct", within=30)
 
-    with pytest.raises(
-        NoPath, match=r"node-a has no relay path to node-b after 0\.1 s; it is: direct"
-    ):
+    with pytest.raises(NoPath) as error:
         lab.wait_for_path(A, B, "relay", within=0.1)
+    assert str(error.value) == (
+        "node-a has no relay path to node-b after 0.1 s; it is: direct\n"
+        "lab.explain two node-a node-b says why"
+    )
+
+
+def test_waiting_for_a_path_of_no_kind_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r'drect is no kind of path\ndid you mean "direct"\?'):
+        Lab("two", tmp_path).wait_for_path(A, B, "drect", within=30)
 
 
 def test_following_the_events_ends_with_the_lab(up: Up) -> None:
