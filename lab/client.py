@@ -391,7 +391,8 @@ class Lab:
         if action in ("stop", "restart") and state == "told":
             problem = f"the daemon of {host} goes on {patience:g} s after SIGTERM"
             raise LabError(problem, f"lab.daemon {self.name} {host} --kill ends it")
-        raise LabError(f"the daemon of {host} did not {action}", f"lab.logs {self.name} {host}")
+        hint = f"lab.logs {self.name} --host {host}"
+        raise LabError(f"the daemon of {host} did not {action}", hint)
 
     def _check_host(self, host: str) -> None:
         names = [machine.name for machine in self.plan().machines]

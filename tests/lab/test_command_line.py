@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import itertools
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from invoke.collection import Collection
+from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
 from lab import commands, program
@@ -37,6 +39,8 @@ NOT_OURS = ("--", ">")  # from there on the words are somebody else's
 HELP_UP = "punchlab --help lab.up shows what it takes"
 WIDTH = 80  # columns
 NAME_COLUMN = 2 + len("lab.topologies") + 3
+BLANK = "BLANK"  # for what a text is filled in with
+NAMED = re.compile(rf"lab\.[a-z]+(?: +(?:--[a-z-]+|[^\s-]*{BLANK}\S*|\d+%?)(?!\S))*")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -91,6 +95,14 @@ def test_an_entry_is_its_name() -> None:
     assert Entry("up", 3) == "up"
     assert "up" in {Entry("up", 3)}
     assert sorted([Entry("a", 2), Entry("b", 1)]) == ["b", "a"]
+
+
+def test_every_command_that_a_text_names_can_be_typed() -> None:
+    texts = [each for file in (ROOT / "lab").rglob("*.py") for each in texts_of(file)]
+    named = {found for text in texts for found in NAMED.findall(text) if BLANK in found}
+
+    assert f"lab.logs {BLANK} --host {BLANK}" in named
+    assert [each for each in named if not can_be_typed(each)] == []
 
 
 # --- completion
@@ -207,6 +219,27 @@ def test_a_diagram_is_printed_in_the_form_that_is_asked_for(
 
 def paragraphs(name: str) -> list[str]:
     return (inspect.getdoc(TASKS[name]) or "").split("\n\n")
+
+
+def texts_of(file: Path) -> list[str]:
+    """Those that are filled in."""
+    found = [
+        each for each in ast.walk(ast.parse(file.read_text())) if isinstance(each, ast.JoinedStr)
+    ]
+    return [
+        "".join(
+            str(part.value) if isinstance(part, ast.Constant) else BLANK for part in text.values
+        )
+        for text in found
+    ]
+
+
+def can_be_typed(line: str) -> bool:
+    try:
+        Parser(contexts=CONTEXTS).parse_argv(line.split())
+    except ParseError:
+        return False
+    return True
 
 
 def said(name: str, *words: str) -> Any:
