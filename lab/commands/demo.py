@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -64,12 +64,24 @@ def demo(
     Brings the lab up, or attaches to it if it is up. Keys cut the direct way, kill the relay, unplug a node
     and change a NAT, and it is seen to heal. Links get a delay where the topology has none.
     """
+    if web:
+        on_terminal = {"plain": plain, "record": record, "seconds": seconds}
+        _refuse(on_terminal, "is for the terminal, and --web for the browser")
+    else:
+        of_page = {"host": host != HOST, "port": port != PORT}
+        _refuse(of_page, "is where a page is served; add --web")
     is_live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not plain
     with ExitStack() as stack:
         page = Page(host, port) if web else None
         cast = _recording(stack, record, is_live, topology) if record else None
         stage = stack.enter_context(staged(topology, name, overrides(set), pair, keep))
         page.show(stage) if page else _watch(stage, is_live, cast, seconds)
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    for name, given in options.items():
+        if given:
+            raise BadRequest(f"--{name} {why}")
 
 
 def _recording(stack: ExitStack, file: str, is_live: bool, title: str) -> Asciicast:

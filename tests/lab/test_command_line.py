@@ -37,6 +37,7 @@ CONTEXTS = namespace.to_contexts()
 BY_NAME = {str(each.name): each for each in CONTEXTS}
 NOT_OURS = ("--", ">")  # from there on the words are somebody else's
 HELP_UP = "punchlab --help lab.up shows what it takes"
+FOR_TERMINAL = " is for the terminal, and --web for the browser"
 WIDTH = 80  # columns
 NAME_COLUMN = 2 + len("lab.topologies") + 3
 BLANK = "BLANK"  # for what a text is filled in with
@@ -184,6 +185,11 @@ def test_names_of_a_running_lab_are_completed(up: Up) -> None:
             "--set x: expected KEY=VALUE, like router.home-a.nat=symmetric",
         ),
         (["lab.status", "x"], "there is no lab named x\nno lab is running; lab.up starts one"),
+        (["lab.demo", "x", "--web", "--plain"], "--plain" + FOR_TERMINAL),
+        (["lab.demo", "x", "--web", "--record", "x.cast"], "--record" + FOR_TERMINAL),
+        (["lab.demo", "x", "--web", "--seconds", "5"], "--seconds" + FOR_TERMINAL),
+        (["lab.demo", "x", "--host", "0.0.0.0"], "--host is where a page is served; add --web"),
+        (["lab.demo", "x", "--port", "0"], "--port is where a page is served; add --web"),
     ],
 )
 def test_bad_input_is_told_in_one_way(
