@@ -29,7 +29,6 @@ LOCALHOST = (("127.0.0.1", "localhost"), ("::1", "localhost"))
 
 def plan_of(topology: Topology) -> Plan:
     sides = tuple(assign(family) for family in families(topology))
-    underlay = dict(_underlay(topology, sides))
     names = tuple(_names(topology, sides))
     ground = Ground(
         topology,
@@ -44,8 +43,8 @@ def plan_of(topology: Topology) -> Plan:
         drawing=topology.drawing,
         machines=tuple(machines_of(ground)),
         wires=tuple(_wires(topology)),
-        daemons=tuple(_daemons(topology, sides, underlay)),
-        underlay=underlay,
+        daemons=tuple(_daemons(topology, sides)),
+        underlay=dict(_underlay(topology, sides)),
     )
 
 
@@ -98,14 +97,11 @@ def _wire(topology: Topology, name: str, end: tuple[str, str], above: str | None
     return Wire(name, a=end, b=other, quality=topology.links.get(name, PERFECT))
 
 
-def _daemons(
-    topology: Topology, sides: tuple[Addresses, ...], underlay: dict[str, str]
-) -> Iterator[DaemonPlan]:
+def _daemons(topology: Topology, sides: tuple[Addresses, ...]) -> Iterator[DaemonPlan]:
     regions = {relay.name: FIRST_REGION + n for n, relay in enumerate(topology.relays)}
     for relay in topology.relays:
         settings: dict[str, JSON] = {
             "hostname": relay.hostname,
-            "address": underlay[relay.name],
             "region_id": regions[relay.name],
             "region_code": relay.name,
         }

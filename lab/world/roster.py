@@ -19,6 +19,8 @@ from lab.model.network import INTERNET
 from lab.model.plan import Plan
 from lab.world.authority import Authority
 
+DERP_PORT, STUN_PORT = 443, 3478  # where our relay listens unless it is told otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -60,8 +62,7 @@ class Relay:
     hostname: str
     region_id: int
     region_code: str
-    stun_port: int
-    derp_port: int
+    stun_port: int = STUN_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Roster:
                     "RegionID": relay.region_id,
                     "HostName": relay.hostname,
                     "STUNPort": relay.stun_port,
-                    "DERPPort": relay.derp_port,
+                    "DERPPort": DERP_PORT,
                 }
             )
         return regions
@@ -148,12 +149,7 @@ def roster_of(plan: Plan) -> Roster:
         words: dict[str, Any] = daemon.settings
         if daemon.runs == "derper":
             relays[daemon.host] = Relay(
-                daemon.host,
-                words["hostname"],
-                words["region_id"],
-                words["region_code"],
-                words.get("stun_port", 3478),
-                words.get("derp_port", 443),
+                daemon.host, words["hostname"], words["region_id"], words["region_code"]
             )
         elif words.get("overlay"):
             overlay = tuple(address.partition("/")[0] for address in words["overlay"])

@@ -77,7 +77,6 @@ def test_the_reference_picture_s_wires_daemons_and_names() -> None:
             "derper",
             {
                 "hostname": "nyc.derp.example",
-                "address": "198.51.100.10",
                 "region_id": 900,
                 "region_code": "nyc",
             },

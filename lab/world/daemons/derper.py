@@ -17,8 +17,4 @@ class Derper(Daemon):
         argv += ["--ca", place.write("ca.pem", place.roster.authority.certificate)]  # for a mesh
         argv += ["--keylog", str(place.folder / TLS_KEYLOG)]
         argv += ["--derp-key", place.write("derp.key", Secret.new().text, 0o600)]
-        if relay.derp_port != 443:
-            argv += ["--listen", f"{place.address}:{relay.derp_port}"]
-        if relay.stun_port != 3478:
-            argv += ["--stun-port", str(relay.stun_port)]
         return [*argv, *self.settings.get("args", ())]

@@ -15,8 +15,6 @@ class Node(Daemon):
     def argv(self) -> list[str]:
         place, roster = self.place, self.place.roster
         netmap = roster.netmap(place.host)
-        if "mtu" in self.settings:
-            netmap["mtu"] = self.settings["mtu"]
         argv = [PYTHON, "-m", "node", "up", "--tun", "ts0", "--control", self._control]
         argv += ["--netmap", place.write("netmap.json", json.dumps(netmap, indent=1))]
         argv += ["--keylog", str(place.folder / KEYLOG)]
