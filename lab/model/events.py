@@ -7,8 +7,7 @@ is `Other`, and a line that is no event, or lacks what its kind must have, is a 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from types import NoneType, UnionType
@@ -109,13 +108,6 @@ Event: TypeAlias = (
 KINDS: dict[str, Any] = {kind.name: kind for kind in get_args(Event) if kind is not Other}
 
 
-def parse_line(line: str) -> Event:
-    try:
-        return parse(json.loads(line))
-    except json.JSONDecodeError:
-        raise BadEvent("not JSON") from None
-
-
 def parse(raw: object) -> Event:
     if not isinstance(raw, dict):
         raise BadEvent("not a JSON object")
@@ -126,23 +118,6 @@ def parse(raw: object) -> Event:
     given = {key: _checked(key, hint, left.pop(key, None)) for key, hint in _hints(kind).items()}
     event: Event = kind(**given, more=left)
     return event
-
-
-def to_line(event: Event) -> str:
-    own = {each.name: getattr(event, each.name) for each in fields(event) if each.name != "more"}
-    head = {} if isinstance(event, Other) else {"event": event.name}
-    return json.dumps({**head, **own, **event.more})
-
-
-def path_history(events: Iterable[Event], host: str, peer: str) -> list[PathKind]:
-    """The kinds of path from one to the other, each change once, from the first that was one."""
-    kinds: list[PathKind] = []
-    for event in events:
-        match event:
-            case PathMoved(host=a, peer=b, kind=kind) if (a, b) == (host, peer):
-                if kind != (kinds[-1] if kinds else "none"):
-                    kinds.append(kind)
-    return kinds
 
 
 @cache
