@@ -51,6 +51,8 @@ PROGRAMS = (
     ("miniupnpd", "miniupnpd-nftables", False),
     ("tayga", "tayga", False),
     ("turnserver", "coturn", False),
+    ("wireguard-go", "wireguard-go", False),
+    ("wg", "wireguard-tools", False),
 )
 BENT_LINKS = "bent links"
 _MODULE = "the kernel lacks it: modprobe {}, or another kernel"
