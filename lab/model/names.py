@@ -19,8 +19,10 @@ MACHINE = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 # Names that stand for something else where machines' names are used: in `lab.down all`, among the
-# interfaces of a namespace, under /proc/sys/net/ipv4/conf, or in the hosts file.
-RESERVED = frozenset({"internet", "all", "default", "localhost", "lo", "wan0", "lan0", "eth0"})
+# interfaces of a namespace, under /proc/sys/net/ipv4/conf, in the hosts file, or among the lab's logs.
+RESERVED = frozenset(
+    ("internet", "all", "default", "localhost", "lo", "wan0", "lan0", "eth0", "keeper", "delayline")
+)
 
 
 def parse_machine_name(name: str) -> str:

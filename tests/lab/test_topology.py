@@ -43,6 +43,8 @@ BAD = {
     # Names.
     "host.internet = {}": "host.internet: a reserved name",
     "host.lo = {}": "host.lo: a reserved name",
+    "host.keeper = {}": "host.keeper: a reserved name",
+    "host.delayline = {}": "host.delayline: a reserved name",
     "host.Node = {}": (
         "host.Node: a name has small letters, digits and inner hyphens, a letter first"
     ),
