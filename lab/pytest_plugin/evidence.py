@@ -1,6 +1,7 @@
 """What is kept of a lab whose test failed: files in a folder, and the essence in the report.
 
-<folder>/<test>/<lab>/   drawing.txt  plan.json  status.json  events.jsonl  rules/<router>  logs/<host>.log
+<folder>/<test>/<lab>/   drawing.txt  topology.json  plan.json  status.json  events.jsonl
+                         rules/<router>.<backend>  logs/<host>.log
                          packets.pcapng, with --lab-capture
 """
 

@@ -99,7 +99,7 @@ def plan(planned: Plan, bent_by: str = "") -> str:
 
 
 def links(found: Sequence[Json]) -> str:
-    """The answer of lab.link without a link: each one as it is."""
+    """The answer of lab.links: each one as it is."""
     return columns(
         [[one["link"], " - ".join(one["between"]), _link_is(one) + _by(one)] for one in found]
     )
