@@ -110,7 +110,9 @@ def chosen(only: str) -> list[str]:
         "out": "a folder for bench.html, .md, .json and .svg",
     },
 )
-def bench(c: Any, only: Any = None, rounds: int = 5, json: bool = False, out: str = "") -> None:
+def bench(
+    c: Any, only: Any = None, rounds: int = Count(5), json: bool = False, out: str = ""
+) -> None:
     """Measure, beside peers and beside the numbers to reach.
 
     Example: invoke bench --only bringup

@@ -39,6 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := [name for name in args.only or () if name not in (*NAMES, *LONG)]:
         parser.exit(2, f"--only {unknown[0]}: there is {', '.join((*NAMES, *LONG))}\n")
+    if args.rounds < 1:
+        parser.exit(2, f"--rounds {args.rounds}: it takes one at least\n")
     names = [part for name in args.only or NAMES for part in PARTS.get(name, (name,))]
     with tempfile.TemporaryDirectory(prefix="punchlab-bench-") as labs:
         os.environ["PUNCHLAB_STATE"] = labs

@@ -184,6 +184,8 @@ def test_names_of_a_running_lab_are_completed(up: Up) -> None:
             ["lab.plan", "nat-pair", "--set", "x"],
             "--set x: expected KEY=VALUE, like router.home-a.nat=symmetric",
         ),
+        (["bench", "--rounds", "abc"], "abc: expected a whole number, like 3"),
+        (["bench", "--rounds=-3"], "-3: expected a whole number from 0 to 1000000000"),
         (["lab.status", "x"], "there is no lab named x\nno lab is running; lab.up starts one"),
         (["lab.demo", "x", "--web", "--plain"], "--plain" + FOR_TERMINAL),
         (["lab.demo", "x", "--web", "--record", "x.cast"], "--record" + FOR_TERMINAL),
@@ -196,7 +198,7 @@ def test_bad_input_is_told_in_one_way(
     state: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        program.run(Collection(lab=commands.collection()), ["punchlab", *words])
+        program.run(namespace, ["punchlab", *words])
 
     assert capsys.readouterr() == ("", f"{told}\n")
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.bench.__main__ import LONG, NAMES, write
 from tests.bench.figures import Goal, Table, goals_of
 from tests.bench.picture import score, svg
@@ -71,8 +73,16 @@ def test_what_a_page_would_fetch_is_found() -> None:
     assert fetched(page) == ["img src=x.png", 'url("y")', '@import "z"']
 
 
-def test_a_benchmark_that_is_none_is_told_in_a_line() -> None:
-    argv = [sys.executable, "-m", "tests.bench", "--only", "nonsense"]
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--only", "nonsense"], f"--only nonsense: there is {', '.join([*NAMES, *LONG])}\n"),
+        (["--rounds", "0"], "--rounds 0: it takes one at least\n"),
+        (["--rounds", "-3"], "--rounds -3: it takes one at least\n"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_in_a_line(words: list[str], told: str) -> None:
+    argv = [sys.executable, "-m", "tests.bench", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"--only nonsense: there is {', '.join([*NAMES, *LONG])}\n"
+    assert done.stderr == told
