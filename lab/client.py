@@ -193,7 +193,7 @@ class Lab:
         """(host, line): what the daemons wrote to stderr."""
         self._hear()
         if host is not None:
-            self._check_host(host)
+            self.plan().machine(host)  # or it is not there
         for file in sorted((self.folder / "logs").glob(f"{host or '*'}.log")):
             with file.open(errors="replace") as lines:
                 for line in lines:
@@ -393,11 +393,6 @@ class Lab:
             raise LabError(problem, f"lab.daemon {self.name} {host} --kill ends it")
         hint = f"lab.logs {self.name} --host {host}"
         raise LabError(f"the daemon of {host} did not {action}", hint)
-
-    def _check_host(self, host: str) -> None:
-        names = [machine.name for machine in self.plan().machines]
-        if host not in names:
-            raise BadRequest(f"{self.name} has no machine {host}", f"it has: {', '.join(names)}")
 
 
 def _plan(topology: Topology | Plan) -> Plan:

@@ -36,6 +36,13 @@ class NoSuchLab(BadRequest):
         self.name = name
 
 
+class NoSuchMachine(BadRequest):
+    def __init__(self, name: str, there: Sequence[str]) -> None:
+        problem = f"there is no machine {name} in this lab"
+        super().__init__(problem, f"it has: {', '.join(there)}")
+        self.name = name
+
+
 class KeeperGone(LabError):
     """Nobody answers for the lab: it is only on its way up, or down, or it just ended."""
 

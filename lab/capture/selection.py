@@ -8,11 +8,9 @@ from lab.model.plan import Plan
 
 def selected(plan: Plan, host: str = "", link: str = "") -> dict[str, str]:
     """Each machine with the one interface that is wanted, or an empty text for all of them."""
-    names = [machine.name for machine in plan.machines]
-    if host and host not in names:
-        raise BadRequest(f"there is no machine {host} in this lab", f"it has: {', '.join(names)}")
+    machines = [plan.machine(host)] if host else plan.machines
     if not link:
-        return dict.fromkeys([host] if host else names, "")
+        return dict.fromkeys([machine.name for machine in machines], "")
     wires = {wire.name: wire for wire in plan.wires}
     if link not in wires:
         raise BadRequest(f"there is no link {link} in this lab", f"it has: {', '.join(wires)}")

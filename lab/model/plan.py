@@ -14,6 +14,7 @@ from hashlib import sha256
 from ipaddress import ip_interface
 from typing import Any, Literal, Self, TypeAlias
 
+from lab.errors import NoSuchMachine
 from lab.model.link import PERFECT, LinkQuality, Shape
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
@@ -88,7 +89,10 @@ class Plan:
     underlay: dict[str, str]  # machine -> its main address outside the overlay
 
     def machine(self, name: str) -> Machine:
-        return next(machine for machine in self.machines if machine.name == name)
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise NoSuchMachine(name, [machine.name for machine in self.machines])
 
     def to_json(self) -> str:
         """Canonical: sorted keys, no spaces, one line.

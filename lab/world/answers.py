@@ -58,11 +58,6 @@ class Answers:
         }
 
     def _machine(self, question: Question, word: str = "host") -> Machine:
-        names = [machine.name for machine in self._world.plan.machines]
-        if question[word] not in names:
-            raise BadRequest(
-                f"there is no machine {question[word]} in this lab", f"it has: {', '.join(names)}"
-            )
         return self._world.plan.machine(question[word])
 
     def _enter(self, question: Question) -> Answer:

@@ -54,7 +54,7 @@ class Changing:
         return {"nat": self._nat, "move": self._move}
 
     def _nat(self, question: Mapping[str, Any]) -> Answer:
-        router = self._machine(question["router"])
+        router = self._world.plan.machine(question["router"])
         if router.kind != "router":
             raise BadRequest(f"{router.name} is a {router.kind}, not a router")
         profile, wan = question["profile"], question["wan"]
@@ -100,7 +100,7 @@ class Changing:
         return Answer({"router": router, **told, "rules": rules})
 
     def _move(self, question: Mapping[str, Any]) -> Answer:
-        host = self._machine(question["host"])
+        host = self._world.plan.machine(question["host"])
         if host.kind != "host":
             raise BadRequest(f"{host.name} is a {host.kind}: only a host's cable can be moved")
         after = self._present().with_host_on(host.name, question["router"])
@@ -118,13 +118,6 @@ class Changing:
                 self._rebuild.become(after.plan)
             self._record.add(host.name, "move", **told)
         return Answer({"host": host.name, **told})
-
-    def _machine(self, name: str) -> Machine:
-        names = [machine.name for machine in self._world.plan.machines]
-        if name not in names:
-            problem = f"there is no machine {name} in this lab"
-            raise BadRequest(problem, f"it has: {', '.join(names)}")
-        return self._world.plan.machine(name)
 
     def _present(self) -> Present:
         from lab.world.present import (

@@ -67,7 +67,7 @@ class Cutting:
                 self._put_on(cut)
 
     def _cut(self, question: Mapping[str, Any]) -> Answer:
-        a, b = self._machine(question["a"]), self._machine(question["b"])
+        a, b = self._pair(question)
         pair = frozenset((a, b))
         if len(pair) == 1:
             raise BadRequest(f"{a} is one machine: a cut is between two")
@@ -86,7 +86,7 @@ class Cutting:
         return Answer(described)
 
     def _restore(self, question: Mapping[str, Any]) -> Answer:
-        a, b = self._machine(question["a"]), self._machine(question["b"])
+        a, b = self._pair(question)
         cut = self._cuts.get(frozenset((a, b)))
         if cut is None:
             there = "; ".join(f"{each.a} {each.b}" for each in self._cuts.values())
@@ -99,12 +99,9 @@ class Cutting:
     def _all(self, _: Mapping[str, Any]) -> Answer:
         return Answer({"cuts": [self._described(cut) for cut in self._cuts.values()]})
 
-    def _machine(self, name: str) -> str:
-        names = [machine.name for machine in self._world.plan.machines]
-        if name not in names:
-            problem = f"there is no machine {name} in this lab"
-            raise BadRequest(problem, f"it has: {', '.join(names)}")
-        return name
+    def _pair(self, question: Mapping[str, Any]) -> tuple[str, str]:
+        machine = self._world.plan.machine
+        return machine(question["a"]).name, machine(question["b"]).name
 
     def _barriers(self, cut: Cut) -> tuple[Barrier, ...]:
         there = barriers(self._world.plan, cut.a, cut.b)

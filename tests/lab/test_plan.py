@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from lab.errors import NoSuchMachine
 from lab.model.link import LinkQuality, Shape
 from lab.model.plan import DaemonPlan, Interface, Machine, Plan, Route, Ruleset, Wire
 
@@ -55,3 +58,9 @@ def test_equal_hosts_files_are_written_once() -> None:
     many = tuple(replace(HOME, name=f"home-{n}") for n in range(100))
     assert replace(PLAN, machines=many).to_json().count("nyc.derp.example") == 1
     assert Plan.from_json(replace(PLAN, machines=many).to_json()).machines == many
+
+
+def test_a_machine_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(NoSuchMachine) as error:
+        PLAN.machine("home-b")
+    assert str(error.value) == "there is no machine home-b in this lab\nit has: home-a"
