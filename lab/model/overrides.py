@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from lab.model.errors import TopologyError, nearest
@@ -18,19 +17,19 @@ GROUPS = ("relay", "router", "host", "link")
 SHORT_FORMS = {"nat": "preset"}  # a text there stands for a table with this key
 
 
-def parse_value(text: str) -> Any:
+def override(tables: dict[str, Any], overrides: Mapping[str, str]) -> None:
+    """Puts those values into the tables."""
+    for key, text in overrides.items():
+        _set(tables, key, _value(key, text))
+
+
+def _value(key: str, text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def override(raw: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
-    """A copy with those values in it."""
-    tables = deepcopy(dict(raw))
-    for key, text in overrides.items():
-        _set(tables, key, parse_value(text))
-    return tables
+    except (ValueError, RecursionError) as error:  # too many digits or levels
+        raise TopologyError(SOURCE, key, f"not TOML: {error}") from None
 
 
 def _set(tables: dict[str, Any], key: str, value: Any) -> None:

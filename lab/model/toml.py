@@ -26,6 +26,8 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
         if where == "end of document":
             where = f"line {len(text.splitlines())}"
         raise TopologyError(file, where, f"not TOML: {problem}") from None
+    except (ValueError, RecursionError) as error:  # too many digits or levels
+        raise TopologyError(file, "", f"not TOML: {error}") from None
 
 
 def drawing_of(text: str) -> str:
@@ -87,7 +89,7 @@ class Table:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.error(name, f"{_shown(value)} is not a whole number")
         if not least <= value <= most:
-            raise self.error(name, f"{value} is not between {least} and {most}")
+            raise self.error(name, f"{_shown(value)} is not between {least} and {most}")
         return value
 
     def boolean(self, name: str) -> bool | None:
@@ -130,4 +132,7 @@ class Table:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    try:
+        return f'"{value}"' if isinstance(value, str) else str(value)
+    except (ValueError, RecursionError):  # more digits or levels than Python writes
+        return "this value"

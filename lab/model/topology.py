@@ -62,7 +62,8 @@ def load(
 
 def loads(text: str, file: str, overrides: Mapping[str, str] = NO_OVERRIDES) -> Topology:
     """A topology from its text; `file` is how errors name it, and gives the topology's name."""
-    raw = override(parse_toml(text, file), overrides)
+    raw = parse_toml(text, file)
+    override(raw, overrides)
     topology = read(raw, file, Path(file).stem, drawing_of(text))
     validate(topology)
     return replace(topology, source=Source(text, overrides))
@@ -76,7 +77,7 @@ def known() -> list[tuple[str, str]]:
 def _title(path: Path) -> str:
     try:
         return str(tomllib.loads(path.read_text(encoding="utf-8")).get("title", path.stem))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "(cannot be read)"
 
 

@@ -9,6 +9,9 @@ from lab.model.link import LinkQuality, Shape
 from lab.model.network import Host, Relay
 from lab.model.topology import TopologyError, known, load, loads
 
+MANY = 5000  # more digits, or levels, than Python goes along with
+DIGITS = "9" * MANY
+
 # Two homes, with room for one mistake more.
 GOOD = """
 relay.nyc = {}
@@ -196,6 +199,22 @@ def test_a_mistake_is_one_line_with_file_and_key(text: str, line: str) -> None:
 @pytest.mark.parametrize(("text", "line"), BAD_BESIDE_GOOD.items())
 def test_a_mistake_between_tables_names_the_later_one(text: str, line: str) -> None:
     assert problem_of(GOOD + text) == f"topologies/x.toml: {line}"
+
+
+@pytest.mark.parametrize("value", [DIGITS, "[" * MANY], ids=["digits", "brackets"])
+def test_a_value_beyond_measure_is_one_line(value: str) -> None:
+    assert problem_of(f"title = {value}").startswith("topologies/x.toml: not TOML: ")
+    with pytest.raises(TopologyError, match=r"^--set: title: not TOML: .*$"):
+        load("nat-pair", {"title": value})
+
+
+def test_a_value_that_cannot_be_written_down_is_not_shown() -> None:
+    assert problem_of(f"host.a.listen_port = 0x{DIGITS}") == (
+        "topologies/x.toml: host.a.listen_port: this value is not between 1 and 65535"
+    )
+    deep = problem_of("title" + ".a" * MANY + " = 1")
+    assert deep.startswith("topologies/x.toml: title: ")
+    assert deep.endswith(" is not a text")
 
 
 def test_the_same_texts_without_the_mistakes_are_good() -> None:
