@@ -180,15 +180,15 @@ class RelayClient:
 
     def tick(self, now: float) -> list[Output]:
         if self._ping is not None and now >= self._ping[1] + PING_TIMEOUT:
-            return self._down("the relay left a ping unanswered for 5 s")
+            return self._down(f"the relay left a ping unanswered for {PING_TIMEOUT:g} s")
         if self._quiet_at is not None and now >= self._quiet_at:
             self._quiet_at = None
             return [RelayQuiet()]
         if self._silent_at is None or now < self._silent_at:
             return []
         if self.phase is Phase.UP:
-            return self._down("the relay was silent for 120 s")
-        return self._down("the relay did not finish the login within 10 s")
+            return self._down(f"the relay was silent for {SILENCE:g} s")
+        return self._down(f"the relay did not finish the login within {LOGIN_TIMEOUT:g} s")
 
     def _login(self, server: NodePublic, now: float) -> bytes:
         self.server_key, self.phase, self._login_at = server, Phase.SERVER_INFO, now
