@@ -171,10 +171,12 @@ class SuppliedDerper(Reachable):
             return tcp.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
+def free_port(kind: int = socket.SOCK_STREAM, but: int | None = None) -> int:
     """It stays free until it is asked for: nobody gets it who asks for any."""
     while True:
         port = SystemRandom().choice(BY_NUMBER_ONLY)
+        if port == but:
+            continue
         with socket.socket(socket.AF_INET, kind) as free, suppress(OSError):
             free.bind(("127.0.0.1", port))
             return port

@@ -101,16 +101,25 @@ def test_one_that_never_reads(relay: RunningRelay, good: Good) -> None:
         derp.SendPacket(NOBODY, b"").pack(),
         derp.SendPacket(NOBODY, "TS💬".encode() + bytes(56)).pack(),
         derp_framing.pack_frame(0x7F),
-        derp.Ping(bytes(8)).pack(),
         derp.NotePreferred(True).pack(),
     ],
-    ids=["packets to nobody", "disco to nobody", "unknown frames", "pings", "preferences"],
+    ids=["packets to nobody", "disco to nobody", "unknown frames", "preferences"],
 )
 def test_a_flood_of_frames(relay: RunningRelay, good: Good, frame: bytes) -> None:
-    """200 000 of each of five kinds: a million in all."""
+    """200 000 of each of these, and of pings: a million in all."""
     with log_in(relay) as tls:
         for _ in range(200):
             tls.sendall(frame * 1000)
+            assert good.is_served()
+    assert good.growth() < 16 * MIB
+
+
+def test_a_flood_of_pings_by_one_that_reads_the_pongs(relay: RunningRelay, good: Good) -> None:
+    pongs = derp.Pong(bytes(8)).pack() * 1000
+    with log_in(relay) as tls:
+        for _ in range(200):
+            tls.sendall(derp.Ping(bytes(8)).pack() * 1000)
+            assert receive_exactly(tls, len(pongs)) == pongs
             assert good.is_served()
     assert good.growth() < 16 * MIB
 

@@ -76,9 +76,9 @@ def test_a_second_one_is_called_off_with_the_first(town: Town) -> None:
 
 
 def test_each_attempt_goes_to_the_next_server_of_the_region_and_none_to_one_for_stun() -> None:
-    loop, heard = Loop(), list[str]()
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
+    loop, heard, unused = Loop(), list[str](), socket.socket()
+    unused.bind(("127.0.0.1", 0))  # it is ours, and nobody listens
+    port = unused.getsockname()[1]
     one, two, three = (
         DerpNode(f"1{each}", REGION, f"{each}.derp.test", "127.0.0.1", derp_port=port)
         for each in "abc"
@@ -96,6 +96,7 @@ def test_each_attempt_goes_to_the_next_server_of_the_region_and_none_to_one_for_
         links.connect(REGION)
         loop.run()
     loop.close()
+    unused.close()
     assert heard == ["a.derp.test", "c.derp.test", "a.derp.test"]
 
 

@@ -39,7 +39,7 @@ def started(authority: Authority, *argv: str, port: int = 0) -> RunningRelay:
 def mesh(authority: Authority, tmp_path: Path) -> Iterator[tuple[RunningRelay, RunningRelay]]:
     key = tmp_path / "mesh.key"
     key.write_text("0123456789abcdef" * 4 + "\n")
-    ports = free_port(), free_port()
+    ports = (first := free_port()), free_port(but=first)
     both = [f"{HOST}:{port}/127.0.0.1" for port in ports]
     relays = [
         started(

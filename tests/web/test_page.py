@@ -22,7 +22,8 @@ def test_it_saw_the_path_go_from_relay_to_direct(open_page: OpenPage) -> None:
     expect(page.locator("#now")).to_have_attribute("data-kind", "direct")
     expect(page.locator("#now")).to_contain_text("direct via 203.0.113.20:41641")
     newest_first = page.locator("#moves li")
-    assert [each.get_attribute("data-kind") for each in newest_first.all()] == ["direct", "relay"]
+    kinds = [each.get_attribute("data-kind") for each in newest_first.all()]
+    assert kinds[-2:] == ["direct", "relay"]
     expect(page.locator("#sentences")).to_contain_text("packets from node-a to node-b go through")
     expect(page.locator("#sentences")).to_contain_text("moved to direct via 203.0.113.20:41641")
     page.get_by_label("From and to").select_option(label="node-b → node-a")
@@ -51,7 +52,7 @@ def test_cutting_the_direct_way_makes_it_fall_back_and_restoring_it_return(
     expect(page.locator("#now")).to_contain_text("direct via 203.0.113.20:41641")
     expect(page.locator('.lane.double[data-lane="home-a direct"]')).to_have_count(1)
     expect(page.locator("#broken")).to_be_hidden()
-    assert lanes.count() >= 5
+    expect(lanes.nth(4)).to_be_attached()
 
 
 def test_the_past_is_redrawn_while_the_present_goes_on(open_page: OpenPage) -> None:
@@ -95,7 +96,7 @@ def test_round_trips_are_drawn_and_counted(open_page: OpenPage) -> None:
     figures = re.compile(r"\d ms now\. \d+ lost of \d+\.$")
     expect(page.locator("#figures")).to_have_text(figures)
     expect(page.get_by_role("img", name="Round trips")).to_have_attribute("aria-label", figures)
-    assert (page.locator(".trip").get_attribute("d") or "").count("L") > 3
+    expect(page.locator(".trip")).to_have_attribute("d", re.compile("(L.*){4}"))
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,7 @@ def test_nothing_overlaps_or_runs_over_on_a_phone_and_on_a_desk(
 ) -> None:
     page = open_page(*size, scheme=scheme)
     expect(page.locator("#now")).to_have_attribute("data-kind", "direct")
+    expect(page.locator('.lane.double[data-lane="home-a direct"]')).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
     expect(page.get_by_role("button", name="Cut direct")).to_be_in_viewport(ratio=1)
     seen = page.evaluate(SEEN, b64encode(page.screenshot()).decode())
