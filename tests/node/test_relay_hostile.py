@@ -76,7 +76,9 @@ def log_in(relay: RunningRelay, private: NodePrivate | None = None) -> ssl.SSLSo
     tls.sendall(FAST + client_info(private or new_key(), server=relay.key))
     size = len(derp.ServerKey(relay.key).pack())
     receive_exactly(tls, size)
-    assert receive_exactly(tls, 1)[0] == derp_framing.SERVER_INFO
+    kind, length = derp_framing.HEADER.unpack(receive_exactly(tls, derp_framing.HEADER_SIZE))
+    assert kind == derp_framing.SERVER_INFO
+    receive_exactly(tls, length)
     return tls
 
 
