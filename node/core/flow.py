@@ -30,7 +30,7 @@ class Head(NamedTuple):
     pushed: bool
 
 
-def packet_length(packet: bytes | memoryview) -> int:
+def packet_length(packet: memoryview) -> int:
     """From the IP header; 0 when it is none or longer than what is there."""
     if len(packet) >= 20 and packet[0] >> 4 == 4:
         length = packet[2] << 8 | packet[3]

@@ -1,44 +1,29 @@
-"""Lanes without C: the same results, and the measure of those in C.
-
-For a lone packet each function is a cold one, so what others do in a function of their own is spelled out
-here: the look at an IP header, the padding.
-"""
+"""Lanes without C: the same results, and the measure of those in C."""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, field
 
 from node.core.aead import open_sealed, seal
 from node.core.flow import packet_length
 from node.core.lane import COUNTERS, Lane, Toll
-from node.core.padding import MULTIPLE
+from node.core.padding import padding
 from node.core.rows import HEADER, OVERHEAD, TRANSPORT
-from node.core.superpacket import SuperPacket, finished
+from node.core.superpacket import SuperPacket, destination, finished
 from node.wire.endpoint import Endpoint
 from node.wire.malformed import Malformed
-from node.wire.tsmp import TSMP_PROTOCOL
-from node.wire.virtio import unpack_virtio
+from node.wire.tsmp import is_tsmp
 
 _HEAD = struct.Struct("<IIQ")
-_ZEROS = bytes(MULTIPLE)
-_DESTINATION = [slice(0)] * 16  # by IP version: where the address is
-_DESTINATION[4], _DESTINATION[6] = slice(16, 20), slice(24, 40)
 
 
+@dataclass(slots=True)
 class Passing:
-    """A lane, and how many packets have passed."""
-
-    __slots__ = ("lane", "protocol", "received", "sent", "source", "toll", "version")
-
-    def __init__(self, lane: Lane) -> None:
-        is_ipv6 = len(lane.there) == 16
-        self.version = 6 if is_ipv6 else 4
-        # Where these are in the header.
-        self.source = slice(8, 24) if is_ipv6 else slice(12, 16)
-        self.protocol = 6 if is_ipv6 else 9
-        self.lane = lane
-        self.sent = self.received = 0
-        self.toll = Toll()
+    lane: Lane
+    sent: int = 0
+    received: int = 0
+    toll: Toll = field(default_factory=Toll)
 
 
 class PlainTrack:
@@ -63,20 +48,20 @@ class PlainTrack:
         toll, passing.toll = passing.toll, Toll()
         return toll
 
-    def out(self, header: bytes, packet: bytes, now: float) -> tuple[bytes, Endpoint] | None:
-        """The datagram, and where it is to be sent. `header`: virtio's, if there is one."""
-        passing = self._by_address.get(packet[_DESTINATION[packet[0] >> 4]])
-        size, mtu = len(packet), self._mtu
-        if passing is None or packet[0] >> 4 != passing.version or size > mtu:
+    def out(self, packet: SuperPacket, now: float) -> tuple[bytes, Endpoint] | None:
+        """The datagram, and where it is to be sent."""
+        passing = self._by_address.get(destination(packet.packet))
+        if passing is None or packet.header.gso_type or passing.sent == COUNTERS:
             return None
         lane = passing.lane
-        if now >= lane.until or passing.sent == COUNTERS:
+        if now >= lane.until or len(packet.packet) > self._mtu:
             return None
-        plain = _finished(header, packet) if any(header) else packet
-        if plain is None:
+        try:
+            plain = finished(packet)
+        except Malformed:
             return None
         session, counter = lane.sends, lane.first + passing.sent
-        plain += _ZEROS[: min(-size % MULTIPLE, mtu - size)]
+        plain += bytes(padding(len(plain), self._mtu))
         head = _HEAD.pack(TRANSPORT, session.remote_index, counter)
         datagram = head + seal(session.send_key, counter, plain)
         passing.sent += 1
@@ -84,7 +69,7 @@ class PlainTrack:
         return datagram, lane.to
 
     def into(self, datagram: bytes, source: tuple[str, int], now: float) -> bytes | None:
-        """The packet in it: a whole one, and not for the node itself."""
+        """The packet in it."""
         if len(datagram) <= OVERHEAD:
             return None
         kind, index, counter = _HEAD.unpack_from(datagram)
@@ -95,24 +80,15 @@ class PlainTrack:
         if now >= lane.until or source != lane.to or counter != lane.expected + passing.received:
             return None
         plain = open_sealed(lane.receives.receive_key, counter, datagram[HEADER:])
-        if (
-            plain is None
-            or not (length := packet_length(plain))
-            or plain[0] >> 4 != passing.version
-            or plain[passing.source] != lane.there
-            or plain[passing.protocol] == TSMP_PROTOCOL
-        ):
+        if plain is None or not _comes_from(plain, lane.there):
             return None
         passing.received += 1
         passing.toll.received.note(len(datagram), now, passing.toll.sent)
-        return plain[:length]
+        return plain[: packet_length(memoryview(plain))]
 
 
-def _finished(header: bytes, packet: bytes) -> bytes | None:
-    virtio = unpack_virtio(header)
-    if virtio.gso_type:
-        return None
-    try:
-        return finished(SuperPacket(virtio, memoryview(packet)))
-    except Malformed:
-        return None
+def _comes_from(plain: bytes, there: bytes) -> bool:
+    """A whole packet, which is not for us."""
+    start = 12 if len(there) == 4 else 8
+    is_it = packet_length(memoryview(plain)) and plain[0] >> 4 == (4 if len(there) == 4 else 6)
+    return bool(is_it) and plain[start : start + len(there)] == there and not is_tsmp(plain)

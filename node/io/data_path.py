@@ -70,7 +70,7 @@ def reads_for(segments: Segments, mtu: int, tun: Tun, udp: UdpPort) -> Reads:
 
     plain = PlainTrack(mtu)
     gather = PlainGatherer(ORDINARY, plain, udp.send)
-    return Reads(gather, PlainReceiver(plain, tun.write_merged, tun.before), 1, plain)
+    return Reads(gather, PlainReceiver(plain, tun.write), 1, plain)
 
 
 def way_of(segments: Segments) -> str:

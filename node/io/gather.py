@@ -7,9 +7,11 @@ import socket
 from collections.abc import Callable, Sequence
 
 from node.core.plain_track import PlainTrack
+from node.core.superpacket import SuperPacket
 from node.io.loop import Loop
 from node.io.offload import receive
 from node.wire.endpoint import Endpoint
+from node.wire.virtio import PLAIN, unpack_virtio
 
 
 class Gatherer:
@@ -49,18 +51,19 @@ class Gatherer:
         return lengths, not is_super and _are_alike(buffer, lengths, skip)
 
     def _passes(self, read: memoryview, skip: int) -> bool:
-        passed = self._track.out(bytes(read[:skip]), bytes(read[skip:]), Loop.now())
-        return passed is not None and self._send([passed[0]], passed[1])
+        header = unpack_virtio(bytes(read[:skip])) if skip else PLAIN
+        passed = self._track.out(SuperPacket(header, read[skip:]), Loop.now())
+        if passed is None:
+            return False
+        datagram, to = passed
+        return self._send([datagram], to)
 
 
 class Receiver:
     """See `Receive` in node.io.offload."""
 
-    def __init__(
-        self, track: PlainTrack, write: Callable[[Sequence[bytes]], None], before: bytes
-    ) -> None:
-        """`before`: what stands before each packet that is written."""
-        self._track, self._write, self._before = track, write, before
+    def __init__(self, track: PlainTrack, write: Callable[[Sequence[bytes]], None]) -> None:
+        self._track, self._write = track, write
 
     def __call__(
         self, socket_: socket.socket, buffer: bytearray, at: int, room: int
@@ -74,7 +77,7 @@ class Receiver:
         packet = self._track.into(bytes(buffer[:length]), source, Loop.now())
         if packet is None:
             return received
-        self._write([self._before + packet])
+        self._write([packet])
         return None  # if another waits, the loop says so; looking costs the answer time
 
 

@@ -39,7 +39,7 @@ class Tun:
         self.index = socket.if_nametoindex(name)
         self._reader = SuperPacketReader(self.fd, self.features)
         self.counters: Counter[str] = self._reader.counters
-        self.before = PLAIN_BYTES if self.features.virtio else b""  # each packet that is written
+        self._before = PLAIN_BYTES if self.features.virtio else b""
         self._routes: set[str] = set()
         self._addresses: set[str] = set()
 
@@ -83,7 +83,7 @@ class Tun:
         return self._reader.read(BATCHES)
 
     def write(self, packets: Sequence[bytes]) -> None:
-        self.write_merged([self.before + packet for packet in packets])
+        self.write_merged([self._before + packet for packet in packets])
 
     def write_merged(self, writes: Sequence[Buffer]) -> None:
         """The kernel takes a write or drops it (full queue, interface down): never a wait."""

@@ -37,7 +37,7 @@ from node.core.actions import (
 from node.core.landing import Landing
 from node.core.mesh import Mesh
 from node.core.plain_track import PlainTrack
-from node.core.superpacket import ordinary
+from node.core.superpacket import SuperPacket, ordinary
 from node.core.tun_features import NO_OFFLOAD
 from node.io.data_path import fastest
 from node.keys import DiscoPrivate, NodePrivate, NodePublic
@@ -215,14 +215,14 @@ class Network:
     def send(self, source: Machine, to: Machine, payload: bytes) -> None:
         whole = packet(source.overlay, to.overlay, payload)
         if DATA_PATH:
-            self._send_alone(source, whole)
+            self._send_alone(source, ordinary(whole))
         else:
             self.perform(source, source.mesh.receive_tun([whole], self.now))
 
-    def _send_alone(self, source: Machine, whole: bytes) -> None:
-        passed = source.track.out(b"", whole, self.now)
+    def _send_alone(self, source: Machine, whole: SuperPacket) -> None:
+        passed = source.track.out(whole, self.now)
         if passed is None:
-            self.perform(source, list(source.mesh.receive_batch([ordinary(whole)], self.now)))
+            self.perform(source, list(source.mesh.receive_batch([whole], self.now)))
             return
         source.passed += 1
         self._send_udp(source, *passed)

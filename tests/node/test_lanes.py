@@ -45,7 +45,7 @@ class PlainStreet:
     track: PlainTrack
 
     def out(self, packet: SuperPacket) -> bytes | None:
-        passed = self.track.out(pack_virtio(packet.header), bytes(packet.packet), Loop.now())
+        passed = self.track.out(packet, Loop.now())
         return None if passed is None else passed[0]
 
     def into(self, datagram: bytes) -> bytes | None:
@@ -279,7 +279,7 @@ def test_what_passed_is_known_as_if_it_had_gone_the_long_way(
 class Shut(PlainTrack):
     """Where every packet is odd."""
 
-    def out(self, header: bytes, packet: bytes, now: float) -> None:
+    def out(self, packet: SuperPacket, now: float) -> None:
         return None
 
     def into(self, datagram: bytes, source: tuple[str, int], now: float) -> None:
