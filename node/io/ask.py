@@ -77,7 +77,7 @@ def _arguments(command: str, argv: Sequence[str]) -> argparse.Namespace:
         parser.add_argument("peer", help="a peer's name, overlay address or node key")
         parser.add_argument("--until-direct", action="store_true", help="stop at the first direct")
         parser.add_argument("--count", type=count, metavar="N", help=f"pings to send ({COUNT})")
-        parser.add_argument("--timeout", type=seconds, metavar="S", help="all together")
+        parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds, all together")
     return parser.parse_args(argv)
 
 

@@ -58,9 +58,7 @@ class Tun:
                 with contextlib.suppress(OSError):
                     size = segments * (mtu - HEADERS) + HEADERS
                     netlink.limit_super_packets(self.index, segments, size)
-            for address in sorted(
-                own
-            ):  # those that are there, too: somebody may have taken one away
+            for address in sorted(own):  # known ones too: somebody may have taken one away
                 self._addresses.add(address)
                 netlink.add_address(self.index, address)
             for address in sorted(self._addresses - own):
