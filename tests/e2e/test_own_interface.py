@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.pytest_plugin import Net, NoReply, StartLab
+from lab.state import INSIDE
 from tests.e2e.asked import counter, netmap_of, node
 from tests.e2e.netmaps import Netmap, change_netmap
 
@@ -48,7 +49,8 @@ def test_another_mtu_takes_a_restart_and_changes_nothing(net: Net) -> None:
     done = net.run("node-a", *argv)
 
     assert done.returncode == 2
-    assert done.stderr == f"reload: {file}: mtu: 1300 takes a restart; it is 1280\n"
+    seen_inside = INSIDE / net.lab.name / "hosts" / "node-a" / "netmap.json"
+    assert done.stderr == f"reload: {seen_inside}: mtu: 1300 takes a restart; it is 1280\n"
     assert "mtu 1280" in net.run("node-a", "ip", "link", "show", "ts0").stdout
     file.write_text(text)
     node(net, "node-a", "reload")
