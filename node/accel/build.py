@@ -1,6 +1,6 @@
 """Builds the C loop: at installation if a compiler is there, or at any time by `python -m node.accel.build`.
 
-cffi's API mode: the functions below are defined in cipher.c, loop.c and lane.c, and calling one releases the
+cffi's API mode: the functions below are defined in the C files, and calling one releases the
 interpreter's lock. Nothing is linked; the cipher comes in by address at run time.
 """
 
@@ -37,7 +37,7 @@ int is_run(const uint64_t *counters, size_t count);
 int is_uniform(const uint8_t *rows, size_t size, size_t count);
 size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                   const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
-                  uint32_t *lengths);
+                  uint32_t *lengths, uint32_t *upto);
 typedef struct track track;
 struct turns { uint64_t count, size; double first, last, since; };
 struct origin { uint8_t address[16]; uint32_t size, port; };
@@ -52,7 +52,7 @@ struct lane {
     uint8_t send_key[32], receive_key[32];
     ...;
 };
-track *new_track(int tun, size_t skip, size_t mtu);
+track *new_track(int tun, size_t skip, size_t mtu, int tcp_merges, int udp_merges);
 void free(void *);
 struct lane *new_lane(track *t);
 int take_toll(track *t, uint32_t local, int closes, struct turns *sent, struct turns *received);

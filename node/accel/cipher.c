@@ -4,8 +4,7 @@
  * AVX-512, and as fast elsewhere. Its provider is asked for the functions themselves (OpenSSL 3,
  * provider-cipher(7), core_dispatch.h), because the EVP calls around them look up parameters by name,
  * several times a packet, which is a fifth of the time a packet takes. Or libsodium's, which PyNaCl
- * brings along. So neither headers nor a second copy of either are needed. A packet is sealed and opened
- * in place, its tag behind it.
+ * brings along. So neither headers nor a second copy of either are needed. A packet's tag stands behind it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -148,19 +147,19 @@ static void seal(cipher *c, uint8_t *text, size_t length, const uint8_t *nonce, 
     c->get(c->seal_context, tag);
 }
 
-/* Whether it is authentic; if not, nothing of it is left. */
-static int unseal(cipher *c, uint8_t *text, size_t length, const uint8_t *nonce,
+/* To the same place or to another one. Whether it is authentic; if not, nothing of it is there. */
+static int unseal(cipher *c, uint8_t *to, const uint8_t *text, size_t length, const uint8_t *nonce,
                   const uint8_t *key)
 {
     size_t done = 0, rest = 0;
     if (!c->open_context)
-        return !c->sodium_open(text, 0, 0, text, length + TAG, 0, 0, nonce, key);
-    struct param tag[] = {{"tag", OCTET_STRING, text + length, TAG, 0}, {0}};
+        return !c->sodium_open(to, 0, 0, text, length + TAG, 0, 0, nonce, key);
+    struct param tag[] = {{"tag", OCTET_STRING, (void *)(text + length), TAG, 0}, {0}};
     if (c->open_init(c->open_context, 0, 0, nonce, NONCE_SIZE, 0) == 1 &&
         c->set(c->open_context, tag) == 1 &&
-        (!length || c->update(c->open_context, text, &done, length, text, length) == 1) &&
-        c->final(c->open_context, text + done, &rest, length - done) == 1)
+        (!length || c->update(c->open_context, to, &done, length, text, length) == 1) &&
+        c->final(c->open_context, to + done, &rest, length - done) == 1)
         return 1;
-    memset(text, 0, length);
+    memset(to, 0, length);
     return 0;
 }

@@ -16,13 +16,14 @@ static void put32(uint8_t *p, uint32_t v) { put16(p, v >> 16); put16(p + 2, v); 
 /* Little endian, as WireGuard writes, on any machine. */
 static void put32le(uint8_t *p, uint32_t v) { for (int i = 0; i < 4; i++) p[i] = v >> 8 * i; }
 static void put64le(uint8_t *p, uint64_t v) { for (int i = 0; i < 8; i++) p[i] = v >> 8 * i; }
-static uint64_t get64le(const uint8_t *p)
+static uint32_t get32le(const uint8_t *p)
 {
-    uint64_t v = 0;
-    for (int i = 8; i--;)
+    uint32_t v = 0;
+    for (int i = 4; i--;)
         v = v << 8 | p[i];
     return v;
 }
+static uint64_t get64le(const uint8_t *p) { return get32le(p) | (uint64_t)get32le(p + 4) << 32; }
 
 /* RFC 1071: the ones' complement sum of big-endian words, folded to 16 bits; 0xffff is a zero too. */
 static unsigned fold(uint64_t sum)
@@ -167,7 +168,7 @@ static size_t open_rows(cipher *c, const uint8_t *key, uint8_t *rows, size_t siz
         size_t text = (i + 1 < count ? size : last) - HEAD - TAG;
         counters[i] = get64le(row + 8);
         memset(row + NONCE, 0, 4);
-        failed[i] = !unseal(c, row + HEAD, text, row + NONCE, key);
+        failed[i] = !unseal(c, row + HEAD, row + HEAD, text, row + NONCE, key);
         failures += failed[i];
     }
     return failures;
@@ -327,10 +328,11 @@ static void write_front(uint8_t *out, const struct head *first, size_t length, i
     put16(upper + at, pseudo_sum(packet, first->protocol, upper_length) % 0xffff);
 }
 
-/* All TUN writes for these rows, end to end in `out`; their lengths go to `lengths`. */
+/* All TUN writes for these rows, end to end in `out`; their lengths go to `lengths`, and to `upto` how many
+ * rows there are up to each one's end. */
 static size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                          const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
-                         uint32_t *lengths)
+                         uint32_t *lengths, uint32_t *upto)
 {
     struct head first = {0}, before = {0};
     uint8_t *begin = out, *end = out;
@@ -350,8 +352,10 @@ static size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t 
         } else {
             if (merged > 1)
                 write_front(begin, &first, end - begin - VIRTIO, before.pushed);
-            if (end != begin)
+            if (end != begin) {
+                upto[writes] = i;
                 lengths[writes++] = end - begin;
+            }
             begin = end;
             memset(begin, 0, VIRTIO);
             memcpy(begin + VIRTIO, this.packet, this.length);
@@ -363,7 +367,9 @@ static size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t 
     }
     if (merged > 1)
         write_front(begin, &first, end - begin - VIRTIO, before.pushed);
-    if (end != begin)
+    if (end != begin) {
+        upto[writes] = count;
         lengths[writes++] = end - begin;
+    }
     return writes;
 }

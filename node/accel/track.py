@@ -1,4 +1,4 @@
-"""Lanes in C, and the reads of both interfaces that let lone packets take them."""
+"""Lanes in C, and the reads of both interfaces, whose packets take them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from node.accel.segments import AcceleratedSegments, ffi, lib
 from node.core.lane import COUNTERS, Lane, Toll, Turns
+from node.core.tun_features import TunFeatures
+from node.wire.virtio import VIRTIO_SIZE
 
 
 class AcceleratedTrack:
@@ -19,13 +21,14 @@ class AcceleratedTrack:
         self,
         segments: AcceleratedSegments,
         mtu: int,
+        features: TunFeatures,
         tun: int,
-        skip: int,
         sockets: Mapping[socket.AddressFamily, int],
     ) -> None:
-        """`skip` bytes of virtio header stand before each packet; sockets are descriptors."""
+        """`tun` and sockets are descriptors."""
         self.cipher = segments.cipher
-        made = lib.new_track(tun, skip, mtu)
+        skip = VIRTIO_SIZE if features.virtio else 0
+        made = lib.new_track(tun, skip, mtu, features.tcp, features.udp)
         if made == ffi.NULL:
             raise MemoryError
         self.track = ffi.gc(made, lib.free)

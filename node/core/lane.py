@@ -1,10 +1,10 @@
-"""A lane: what may be done with lone packets to and from one peer, without asking anybody.
+"""A lane: what may be done with packets to and from one peer, without asking anybody.
 
-A ping's packet that comes alone finds a cold processor, and each function that it passes costs it. So while
-a peer's session and direct path stay as they are, its lone packets take a lane: seal and send, open and
-write, nothing else. A lane is open for a few seconds at most, it is closed by whatever else happens, and
-whatever is odd about a packet sends it the long way. What passed stands in a `Toll`, from which the timers,
-counters and paths learn of it.
+A ping's packet that comes alone finds a cold processor, and each function that it passes costs it; a bulk
+transfer's pays for each function with bandwidth. So while a peer's session and direct path stay as they are,
+its packets take a lane: seal and send, open and write, nothing else. A lane is open for a few seconds at
+most, it is closed by whatever else happens, and whatever is odd about a packet sends it the long way. What
+passed stands in a `Toll`, from which the timers, counters and paths learn of it.
 
     Lanes (in the mesh) --opens, closes--> Track (of some way through the data path) --passes--> packets
       ^                                      |
@@ -20,7 +20,7 @@ from typing import Protocol
 from node.core.session import Session
 from node.wire.endpoint import Endpoint
 
-COUNTERS = 1 << 16  # reserved for a lane, so that nobody else can seal with one of them
+COUNTERS = 1 << 22  # reserved for a lane, seconds of bulk: nobody else can seal with one of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)

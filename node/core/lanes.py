@@ -1,4 +1,4 @@
-"""Which lanes are open: one for each peer whose packets came alone lately, while its path is a plain one.
+"""Which lanes are open: one for each peer with traffic of late, while its path is a plain one.
 
 All close when anything else happens, and open again with the next tick, a moment later. So nothing has to be
 told to an open lane, and nothing that it does not know of can be true for long.
@@ -68,7 +68,7 @@ class Lanes:
         return actions
 
     def want(self, peer: MeshPeer, there: bytes, now: float, heard: int | None = None) -> None:
-        """A packet to or from that inner address has just come alone; to that index of ours."""
+        """A packet to or from that inner address has just gone the long way; to that index of ours."""
         if self.track is None:
             return
         wanted = self._wanted.pop(peer.key, None) or Wanted(peer, there)

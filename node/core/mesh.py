@@ -84,7 +84,7 @@ class Mesh:
         self.roster = Roster(self.public, self._talk.box, random=random, mtu=mtu)
         self.peer_relays = PeerRelays(self.roster, self._talk, random, self._meet)
         self._talk.about_peer_relays = self.peer_relays.receive_relayed
-        self.lanes = Lanes(self.device, self._courier.traffic, self._sent_alone, self._heard)
+        self.lanes = Lanes(self.device, self._courier.traffic, self._sent_by_lane, self._heard)
         self._introductions = Introductions(self.device, self.roster, self._talk, self._courier)
         device, relays, peer_relays = self.device, self.relays, self.peer_relays
         self._timed = (
@@ -164,8 +164,7 @@ class Mesh:
                 peer = self.roster[output.peer]
                 yield from self._courier.send_rows(peer, output.rows, now)
                 yield from self._use(peer, now)
-                if len(packets) == 1 and packets[0].is_ordinary:
-                    self.lanes.want(peer, packets[0].destination, now)
+                self.lanes.want(peer, packets[0].destination, now)
             else:
                 yield from self._perform_used([output], now)
 
@@ -194,8 +193,7 @@ class Mesh:
             if isinstance(output, DeliverWrites):
                 peer_heard, writes = self.roster[output.peer], output.writes
                 yield from self._introductions.sort_writes(peer_heard, writes, now)
-                if rows.count == 1:
-                    self.lanes.want(peer_heard, self.device.source_of(writes[0]), now, index)
+                self.lanes.want(peer_heard, self.device.source_of(writes[0]), now, index)
             elif isinstance(output, Heard):
                 yield from self._heard(self.roster[output.peer], output.source, now)
             else:
@@ -430,7 +428,7 @@ class Mesh:
     def _send_used(self, peer: MeshPeer, datagrams: Sequence[bytes], now: float) -> list[Action]:
         return self._use(peer, now) + self._courier.send_used(peer, datagrams, now)
 
-    def _sent_alone(self, peer: MeshPeer, when: float) -> list[Action]:
+    def _sent_by_lane(self, peer: MeshPeer, when: float) -> list[Action]:
         """By a lane, a moment ago."""
         actions = self._use(peer, when)
         outputs = [] if peer.is_plain else peer.paths.data_sent(when)[1]

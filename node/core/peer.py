@@ -149,7 +149,7 @@ class Peer:
         return session, heard, min(until, heard.created + limits.reject_after_time)
 
     def passed(self, toll: Toll) -> None:
-        """What its lone packets did by themselves, on a session that nothing was to be done about."""
+        """What its packets did by themselves, on a session that nothing was to be done about."""
         self._tx_bytes += toll.sent.size
         self._rx_bytes += toll.received.size
         for when, is_sent in toll.moments():

@@ -56,7 +56,7 @@ from node.wire.endpoint import Endpoint
 from node.wire.natpmp import LIFETIME
 from node.wire.uapi import Interface
 
-ACCOUNT = 0.185  # seconds after lone packets took a lane; not together with a next ping
+ACCOUNT = 0.185  # seconds after packets took a lane; not together with a next ping
 LOOK = 0.05  # seconds after a batch: what it made due is due later than that, mostly by far
 OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
 

@@ -19,7 +19,6 @@ from node.io.offload import ORDINARY, Gather, Receive
 from node.io.settings import WAYS
 from node.io.tun import Tun
 from node.io.udp import UdpPort
-from node.wire.virtio import VIRTIO_SIZE
 
 
 def fastest(mtu: int, features: TunFeatures, ways: tuple[str, ...] = WAYS) -> Segments:
@@ -47,7 +46,7 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """How the two interfaces are read, and where lone packets may go from there."""
+    """How the two interfaces are read, and where packets may go from there without us."""
 
     gather: Gather
     receive: Receive
@@ -61,8 +60,7 @@ def reads_for(segments: Segments, mtu: int, tun: Tun, udp: UdpPort) -> Reads:
         from node.accel.track import AcceleratedTrack, Gatherer, Receiver
 
         assert isinstance(segments, AcceleratedSegments)
-        skip = VIRTIO_SIZE if tun.features.virtio else 0
-        track = AcceleratedTrack(segments, mtu, tun.fd, skip, udp.by_family)
+        track = AcceleratedTrack(segments, mtu, tun.features, tun.fd, udp.by_family)
         return Reads(Gatherer(track, ORDINARY), Receiver(track), GATHERED, track)
     from node.core.plain_track import PlainTrack
     from node.io.gather import Gatherer as PlainGatherer

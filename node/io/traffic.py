@@ -92,7 +92,7 @@ class Traffic:
                     self._perform(self._mesh.receive_udp(run.copies(), source, now))
 
     def _passed(self) -> None:
-        """Nothing is left of what came: mostly because a lone packet has taken its lane."""
+        """Nothing is left of what came: mostly because it has taken a lane."""
         if self._until_much is not None:
             self._count(1)
         if not self._lanes.owes:

@@ -4,104 +4,27 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Protocol
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.core.actions import SendRows
+from node.core.courier import straight
 from node.core.lane import Lane, Toll
-from node.core.noise import TransportKeys
 from node.core.plain_track import PlainTrack
-from node.core.session import Session
-from node.core.superpacket import SuperPacket
-from node.core.tun_features import TunFeatures
+from node.core.superpacket import SuperPacket, ordinary
 from node.io.loop import Loop
-from node.io.offload import ORDINARY, READ
 from node.wire.endpoint import Endpoint
-from node.wire.virtio import NEEDS_CHECKSUM, PLAIN, VirtioHeader, pack_virtio, unpack_virtio
+from node.wire.virtio import GSO_NONE, GSO_TCPV6, NEEDS_CHECKSUM, PLAIN, VirtioHeader, unpack_virtio
 from tests.node import network
 from tests.node.nat_model import port_restricted
-from tests.node.network import Network
+from tests.node.network import Machine, Network
+from tests.node.street import MTU, THERE, RealStreet, Street, lane, plain, session, udp
 
-MTU = 1280
-HERE, THERE, ELSEWHERE = (socket.inet_aton(f"100.64.{n}.1") for n in (1, 2, 3))
-PEER = Endpoint("127.0.0.1", 1)
+HERE, ELSEWHERE = socket.inet_aton("100.64.1.1"), socket.inet_aton("100.64.3.1")
 UNFINISHED = VirtioHeader(NEEDS_CHECKSUM, 0, 0, 0, 20, 6)
-
-
-class Street(Protocol):
-    """A lane, with an interface at each end."""
-
-    def out(self, packet: SuperPacket) -> bytes | None: ...
-    def into(self, datagram: bytes) -> bytes | None: ...
-    def toll(self) -> Toll: ...
-
-
-@dataclass
-class PlainStreet:
-    lane: Lane
-    track: PlainTrack
-
-    def out(self, packet: SuperPacket) -> bytes | None:
-        passed = self.track.out(packet, Loop.now())
-        return None if passed is None else passed[0]
-
-    def into(self, datagram: bytes) -> bytes | None:
-        return self.track.into(datagram, self.lane.to, Loop.now())
-
-    def toll(self) -> Toll:
-        return self.track.toll(self.lane)
-
-
-class RealStreet:
-    """In C, between two sockets in the place of the TUN interface, and two UDP sockets."""
-
-    def __init__(self, lane: Lane, near: socket.socket, far: socket.socket) -> None:
-        accel = pytest.importorskip("node.accel.track")
-        segments = accel.AcceleratedSegments(MTU, TunFeatures())
-        self.kernel, tun = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        tun.setblocking(False)
-        self.kernel.setblocking(False)
-        self.tun, self.near, self.far = tun, near, far
-        self.lane = replace(lane, to=Endpoint(*far.getsockname()[:2]))
-        sockets = {near.family: near.fileno()}
-        self.track = accel.AcceleratedTrack(segments, MTU, tun.fileno(), 10, sockets)
-        self.track.open(self.lane)
-        self.gather, self.receive = accel.Gatherer(self.track, ORDINARY), accel.Receiver(self.track)
-        self.buffer = bytearray(1 << 18)
-
-    def out(self, packet: SuperPacket) -> bytes | None:
-        self.kernel.send(pack_virtio(packet.header) + packet.packet)
-        lengths, _ = self.gather(self.tun.fileno(), self.buffer, READ, 10)
-        try:
-            sent = self.far.recv(65536)
-        except BlockingIOError:
-            sent = b""
-        assert (lengths == []) == bool(sent), "it goes one way or the other"
-        return sent or None
-
-    def into(self, datagram: bytes) -> bytes | None:
-        self.far.sendto(datagram, self.near.getsockname())
-        left = self.receive(self.near, self.buffer, 0, 65536)
-        try:
-            came = self.kernel.recv(65536)
-        except BlockingIOError:
-            came = b""
-        assert (left is None) == bool(came), "it goes one way or the other"
-        if left is not None:
-            assert bytes(self.buffer[: left[0]]) == datagram  # whole, for the long way
-            assert left[2] == self.far.getsockname()[:2]
-        return came[10:] or None
-
-    def toll(self) -> Toll:
-        toll: Toll = self.track.toll(self.lane)
-        return toll
-
-    def close(self) -> None:
-        self.kernel.close()
-        self.tun.close()
 
 
 @pytest.fixture
@@ -139,18 +62,26 @@ def test_a_lone_packet_goes_out_sealed_and_its_answer_comes_in(street: Street) -
     assert street.toll() == Toll()
 
 
+def test_what_comes_in_lies_behind_no_remains_of_what_went_out(street: Street) -> None:
+    [answer] = session(mirrored=True).seal([ip(THERE, HERE, b"answer")], MTU)
+    for _ in range(3):
+        assert street.out(read(THERE, b"question"))
+
+    assert street.into(answer) == ip(THERE, HERE, b"answer")
+
+
 @pytest.mark.parametrize(
     "why",
     [
-        "another address", "a super-packet", "longer than the MTU", "a checksum beyond its end",
-        "a stump of another version",
+        "another address", "longer than the MTU", "a checksum beyond its end",
+        "a stump of another version", "a super-packet of another version",
     ],
 )  # fmt: skip
 def test_what_is_odd_goes_out_the_long_way(street: Street, why: str) -> None:
     odd = {
         "another address": read(ELSEWHERE, b"x"),
-        "a super-packet": SuperPacket(
-            VirtioHeader(0, 1, 0, 100, 20, 16), read(THERE, b"x" * 300).packet
+        "a super-packet of another version": SuperPacket(
+            VirtioHeader(0, GSO_TCPV6, 0, 100, 20, 16), read(THERE, b"x" * 300).packet
         ),
         "a stump of another version": SuperPacket(
             PLAIN, memoryview(bytes([0x60]) + bytes(23) + THERE)
@@ -202,13 +133,15 @@ def test_what_is_odd_comes_in_the_long_way(street: Street, why: str) -> None:
         assert street.into(first) == whole, "and the lane goes on"
 
 
-RAW_HEADERS = st.binary(min_size=10, max_size=10)
+RAW_HEADERS = st.binary(min_size=9, max_size=9).map(
+    lambda raw: raw[:1] + bytes([GSO_NONE]) + raw[1:]
+)
 HEADERS = st.sampled_from([PLAIN, UNFINISHED]) | st.builds(unpack_virtio, RAW_HEADERS)
 CHANGES = st.lists(st.tuples(st.integers(0, 59), st.integers(0, 255)), max_size=4)
 
 
 @given(header=HEADERS, payload=st.binary(max_size=MTU), changes=CHANGES)
-def test_whatever_is_read_goes_out_alike_or_the_long_way(
+def test_an_ordinary_packet_goes_out_alike_or_the_long_way(
     header: VirtioHeader, payload: bytes, changes: list[tuple[int, int]]
 ) -> None:
     packet = SuperPacket(header, memoryview(changed(ip(HERE, THERE, payload), changes)))
@@ -256,12 +189,15 @@ def test_to_an_address_with_a_scope_there_is_no_lane_in_c() -> None:
         real.close()
 
 
-def test_a_lane_ends_when_its_time_is_over() -> None:
-    over = plain(replace(lane(), until=Loop.now()))
+def test_a_lane_ends_when_its_time_is_over(pair: tuple[socket.socket, socket.socket]) -> None:
+    over = replace(lane(), until=Loop.now())
     [datagram] = session(mirrored=True).seal([ip(THERE, HERE, b"late")], MTU)
+    real = RealStreet(over, *pair)
 
-    assert over.out(read(THERE, b"late")) is None
-    assert over.into(datagram) is None
+    for street in (plain(over), real):
+        assert street.out(read(THERE, b"late")) is None
+        assert street.into(datagram) is None
+    real.close()
 
 
 def test_what_passed_is_known_as_if_it_had_gone_the_long_way(
@@ -274,6 +210,43 @@ def test_what_passed_is_known_as_if_it_had_gone_the_long_way(
     assert passed > 800
     assert none == 0
     assert by_lanes == long_way
+
+
+def test_packets_that_come_together_want_a_lane_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "DATA_PATH", "plain")
+    net, a, b = neighbours(Counting)
+    net.send(a, b, b"to find the way")
+    net.send(b, a, b"because who only listens has no lane")
+    net.run(1.0)
+    tracks = [machine.track for machine in (a, b)]
+    for machine in (a, b):
+        net.perform(machine, machine.mesh.lanes.leave(net.now))
+        machine.mesh.lanes.forget()
+    before = [len(track.opened) for track in tracks if isinstance(track, Counting)]
+
+    packet = ordinary(ip(socket.inet_aton(a.overlay), socket.inet_aton(b.overlay), b"x"))
+    for _ in range(20):
+        actions = a.mesh.receive_batch([packet] * 2, net.now)
+        [sent] = [action for action in actions if isinstance(action, SendRows)]
+        net.perform(a, [])  # the rest of it
+        for index, rows in b.landing.lay([each for run in sent.rows for each in run.copies()]):
+            back = straight(b.mesh.roster[a.key], net.now)
+            assert back is not None
+            net.perform(b, list(b.mesh.receive_rows(index or 0, rows, back, net.now)))
+        net.run(0.01)
+
+    after = [len(track.opened) for track in tracks if isinstance(track, Counting)]
+    assert [y - x for x, y in zip(before, after, strict=True)] == [4, 4]
+
+
+class Counting(PlainTrack):
+    def __init__(self, mtu: int) -> None:
+        super().__init__(mtu)
+        self.opened: list[Lane] = []
+
+    def open(self, lane: Lane) -> None:
+        self.opened.append(lane)
+        super().open(lane)
 
 
 class Shut(PlainTrack):
@@ -289,16 +262,7 @@ class Shut(PlainTrack):
 def life(track: type[PlainTrack]) -> tuple[int, dict[str, object]]:
     """Of two direct nodes that ask and answer every 20 ms, while their path dies and is mended: how many
     packets took a lane, and what is known in the end."""
-    net = Network()
-    net.add_relay(900, "nyc", "198.51.100.1")
-    homes = [("a", "100.64.1.10", "203.0.113.10"), ("b", "100.64.2.20", "203.0.113.20")]
-    a, b = (
-        net.add_node(name, overlay, address=f"192.168.1.{n}", nat=port_restricted(wan))
-        for n, (name, overlay, wan) in enumerate(homes, 10)
-    )
-    for machine in (a, b):
-        machine.mesh.lanes.use(track(1280), net.now)
-    net.start()
+    net, a, b = neighbours(track)
     for number in range(400):
         if number in (200, 300):
             (net.cut_direct if number == 200 else net.mend_direct)(a, b)
@@ -316,28 +280,18 @@ def life(track: type[PlainTrack]) -> tuple[int, dict[str, object]]:
     }
 
 
-def lane() -> Lane:
-    return Lane(session(), session(), PEER, THERE, Loop.now() + 60, first=0, expected=0)
-
-
-def plain(lane: Lane) -> PlainStreet:
-    track = PlainTrack(MTU)
-    track.open(lane)
-    return PlainStreet(lane, track)
-
-
-def udp(family: socket.AddressFamily = socket.AF_INET, address: str = "127.0.0.1") -> socket.socket:
-    new = socket.socket(family, socket.SOCK_DGRAM)
-    new.bind((address, 0))
-    new.setblocking(False)
-    return new
-
-
-def session(*, mirrored: bool = False, local: int = 7) -> Session:
-    send, receive = (b"\x01" * 32, b"\x02" * 32)[:: -1 if mirrored else 1]
-    local, remote = (local, 8)[:: -1 if mirrored else 1]
-    keys = TransportKeys(send=send, receive=receive)
-    return Session(keys, local_index=local, remote_index=remote, is_initiator=True, now=0.0)
+def neighbours(track: type[PlainTrack]) -> tuple[Network, Machine, Machine]:
+    net = Network()
+    net.add_relay(900, "nyc", "198.51.100.1")
+    homes = [("a", "100.64.1.10", "203.0.113.10"), ("b", "100.64.2.20", "203.0.113.20")]
+    a, b = (
+        net.add_node(name, overlay, address=f"192.168.1.{n}", nat=port_restricted(wan))
+        for n, (name, overlay, wan) in enumerate(homes, 10)
+    )
+    for machine in (a, b):
+        machine.mesh.lanes.use(track(1280), net.now)
+    net.start()
+    return net, a, b
 
 
 def read(to: bytes, payload: bytes) -> SuperPacket:

@@ -192,7 +192,7 @@ def new_gather(request: pytest.FixtureRequest) -> Callable[[], Gather]:
         return plain_gatherer
     accel = pytest.importorskip("node.accel.track")
     segments = accel.AcceleratedSegments(1280, NO_OFFLOAD)
-    track = accel.AcceleratedTrack(segments, 1280, -1, 0, {})
+    track = accel.AcceleratedTrack(segments, 1280, NO_OFFLOAD, -1, {})
     return lambda: accel.Gatherer(track, ORDINARY)
 
 
