@@ -37,7 +37,7 @@ int is_run(const uint64_t *counters, size_t count);
 int is_uniform(const uint8_t *rows, size_t size, size_t count);
 size_t merge_rows(const uint8_t *rows, size_t size, size_t count, size_t last,
                   const uint8_t *skipped, int tcp_merges, int udp_merges, uint8_t *out,
-                  uint32_t *lengths, uint32_t *upto);
+                  uint32_t *lengths);
 typedef struct track track;
 struct turns { uint64_t count, size; double first, last, since; };
 struct origin { uint8_t address[16]; uint32_t size, port; };

@@ -1,6 +1,6 @@
 /* Lanes: to whom packets may be passed without asking anybody (node/core/lane.py), and what has passed.
  *
- * loop.c stands before this file, and pass.c, which does the passing, behind it.
+ * merge.c stands before this file, and pass.c, which does the passing, behind it.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -26,7 +26,7 @@ typedef struct track {
     int tun, tcp_merges, udp_merges;
     size_t skip, mtu, count; /* `skip` bytes of virtio header before each packet */
     struct lane lanes[LANES]; /* the first `count` are open */
-    uint8_t rows[LARGEST + HEAD + TAG], writes[LARGEST], none[MOST_ROWS];
+    uint8_t rows[LARGEST + HEAD + TAG], writes[LARGEST];
     uint32_t lengths[MOST_ROWS], upto[MOST_ROWS]; /* of writes */
 } track;
 

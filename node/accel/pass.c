@@ -77,9 +77,10 @@ static int pass_super(track *t, cipher *c, struct lane *lane, const uint8_t *rea
     return send_rows(t, lane, size, cut.count, last, now);
 }
 
-/* An ordinary packet for this lane, which makes a row of that size. It then lies in it, complete. */
-static int lay_row(const track *t, const struct lane *lane, const uint8_t *read, size_t got,
-                   size_t size, uint8_t *row)
+/* Whether it is an ordinary packet for this lane, which makes a row of that size. It then lies in `c->text`,
+ * complete. */
+static int lay_whole(const track *t, cipher *c, const struct lane *lane, const uint8_t *read,
+                     size_t got, size_t size)
 {
     const uint8_t *packet = read + t->skip;
     size_t length = got - t->skip, start = 0, offset = 0;
@@ -93,10 +94,9 @@ static int lay_row(const track *t, const struct lane *lane, const uint8_t *read,
         if (start + offset + 2 > length)
             return 0;
     }
-    memcpy(row + HEAD, packet, length);
-    memset(row + HEAD + length, 0, size - HEAD - TAG - length);
+    lay(c, packet, length, size - HEAD - TAG);
     if (unfinished)
-        finish_rows(row, size, 1, length, start, offset);
+        finish(c->text, length, start, offset);
     return 1;
 }
 
@@ -107,14 +107,14 @@ static size_t pass_run(track *t, cipher *c, struct lane *lane, const uint8_t *re
     size_t size = row_size(t, lengths[0] - t->skip), most = rows_per_send(size), laid = 0;
     most = most < lane->stop - lane->next ? most : lane->stop - lane->next;
     most = most < count ? most : count;
-    while (laid < most && lay_row(t, lane, reads, lengths[laid], size, t->rows + laid * size)) {
+    use_key(c, lane->send_key);
+    while (laid < most && lay_whole(t, c, lane, reads, lengths[laid], size)) {
+        seal_row(c, t->rows + laid * size, size - HEAD - TAG, lane->next + laid, lane->remote,
+                 lane->send_key);
         reads += lengths[laid] + (lengths[laid] & 1);
         laid++;
     }
-    if (!laid)
-        return 0;
-    seal_rows(c, lane->send_key, lane->remote, lane->next, t->rows, size, laid, size);
-    return send_rows(t, lane, size, laid, size, now) ? laid : 0;
+    return laid && send_rows(t, lane, size, laid, size, now) ? laid : 0;
 }
 
 /* How many of these reads are gone. */
@@ -153,67 +153,67 @@ static long read_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t ro
     return count - (long)gone;
 }
 
-/* Whether a row is the next one, authentic, and holds an ordinary packet from the lane's address. It then
- * lies in `to`, opened. */
-static int open_row(cipher *c, const struct lane *lane, const uint8_t *row, size_t length,
-                    uint64_t counter, uint8_t *to)
+/* The length of the packet in a row, which then lies in `c->text`; 0 if the row is not the next one, authentic,
+ * with an ordinary packet from the lane's address. */
+static size_t open_row(cipher *c, const struct lane *lane, const uint8_t *row, size_t length,
+                       uint64_t counter)
 {
     uint8_t head[HEAD] = {TRANSPORT}, nonce[NONCE_SIZE] = {0};
     put32le(head + 4, lane->local);
     put64le(head + 8, counter);
     put64le(nonce + 4, counter);
-    if (length <= HEAD + TAG || memcmp(row, head, HEAD))
+    if (length <= HEAD + TAG || memcmp(row, head, HEAD) ||
+        !unseal(c, row + HEAD, length - HEAD - TAG, nonce, lane->receive_key))
         return 0;
-    uint8_t *packet = to + HEAD;
-    size_t text = length - HEAD - TAG;
-    if (!unseal(c, packet, row + HEAD, text, nonce, lane->receive_key))
-        return 0;
-    size_t whole = packet_length(packet, text);
-    return whole && has_address(lane, packet, whole, 12, 8) &&
-           packet[lane->address_size == 4 ? 9 : 6] != TSMP;
+    size_t whole = packet_length(c->text, length - HEAD - TAG);
+    int is_ours = !whole || !has_address(lane, c->text, whole, 12, 8) ||
+                  c->text[lane->address_size == 4 ? 9 : 6] == TSMP;
+    return is_ours ? 0 : whole;
 }
 
-/* How many of the rows that lie in `t->rows`, opened, the TUN interface has taken. */
-static size_t write_rows(track *t, size_t size, size_t count, size_t last)
+static int write_alone(track *t, cipher *c, size_t length)
 {
-    uint8_t *row = t->rows, *out = t->writes;
-    if (count == 1 || !t->skip) {
-        for (size_t i = 0; i < count; i++, row += size) {
-            uint8_t *begin = row + HEAD - t->skip; /* a row's head has room for it */
-            size_t text = (i + 1 < count ? size : last) - HEAD - TAG;
-            size_t length = t->skip + packet_length(row + HEAD, text);
-            memset(begin, 0, t->skip);
-            if (write(t->tun, begin, length) != (ssize_t)length)
-                return i;
-        }
-        return count;
-    }
-    size_t writes = merge_rows(row, size, count, last, t->none, t->tcp_merges, t->udp_merges, out,
-                               t->lengths, t->upto);
-    for (size_t i = 0; i < writes; out += t->lengths[i++])
+    uint8_t *begin = c->text - t->skip; /* over the one-time key, which has done its duty */
+    memset(begin, 0, t->skip);
+    return write(t->tun, begin, t->skip + length) == (ssize_t)(t->skip + length);
+}
+
+/* How many packets the TUN interface has taken. */
+static size_t write_merged(track *t, struct merge *m)
+{
+    const uint8_t *out = t->writes;
+    merge_end(m);
+    for (size_t i = 0; i < m->writes; out += t->lengths[i++])
         if (write(t->tun, out, t->lengths[i]) != (ssize_t)t->lengths[i])
             return i ? t->upto[i - 1] : 0;
-    return count;
+    return m->came;
 }
 
 /* How many bytes of these rows are gone. */
 static size_t pass_in(track *t, cipher *c, struct lane *lane, const uint8_t *rows, size_t length,
                       size_t size)
 {
-    size_t opened = 0, at = 0, last = 0;
+    struct merge m = {.begin = t->writes, .end = t->writes, .lengths = t->lengths, .upto = t->upto,
+                      .tcp_merges = t->tcp_merges, .udp_merges = t->udp_merges};
+    int alone = !t->skip || size >= length;
+    size_t passed = 0, at = 0;
     use_key(c, lane->receive_key);
-    for (; at < length && opened < MOST_ROWS; at += last, opened++) {
+    while (at < length && passed < MOST_ROWS) {
         size_t this = size < length - at ? size : length - at;
-        if (!open_row(c, lane, rows + at, this, lane->expected + opened, t->rows + at))
+        size_t packet = open_row(c, lane, rows + at, this, lane->expected + passed);
+        if (!packet || (alone && !write_alone(t, c, packet)))
             break;
-        last = this;
+        if (!alone)
+            merge_packet(&m, c->text, packet);
+        at += this;
+        passed++;
     }
-    size_t written = opened ? write_rows(t, size, opened, last) : 0;
-    if (!written)
+    size_t taken = alone ? passed : write_merged(t, &m);
+    if (!taken)
         return 0;
-    size_t gone = written < opened ? written * size : at;
-    lane->expected += written;
-    note(&lane->received, &lane->sent, written, gone, boot_time());
+    size_t gone = taken < passed ? taken * size : at;
+    lane->expected += taken;
+    note(&lane->received, &lane->sent, taken, gone, boot_time());
     return gone;
 }
 

@@ -63,7 +63,6 @@ class AcceleratedSegments:
         self._failed = ffi.new("uint8_t[]", MAX_ROWS)
         self._none = ffi.new("uint8_t[]", MAX_ROWS)
         self._lengths = ffi.new("uint32_t[]", MAX_ROWS)
-        self._upto = ffi.new("uint32_t[]", MAX_ROWS)
 
     def seal_superpacket(
         self, key: bytes, receiver: int, counter: int, superpacket: SuperPacket
@@ -174,7 +173,7 @@ class AcceleratedSegments:
         at = ffi.from_buffer(rows.buffer) + rows.start
         number = lib.merge_rows(
             *(at, rows.size, count, rows.last, skipped),
-            *(features.tcp, features.udp, self._writes_at, self._lengths, self._upto),
+            *(features.tcp, features.udp, self._writes_at, self._lengths),
         )
         writes: list[Buffer] = []
         view, begin = memoryview(self._writes), 0

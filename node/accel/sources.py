@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FILES = ("cipher.c", "loop.c", "lane.c", "pass.c")
+FILES = ("cipher.c", "loop.c", "merge.c", "lane.c", "pass.c")
 
 
 def text() -> str:

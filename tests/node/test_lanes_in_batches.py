@@ -231,6 +231,19 @@ def test_what_the_interface_does_not_take_is_left() -> None:
         assert real.toll().received.count == len(packets)
 
 
+@pytest.mark.parametrize("make", [tcp, udp_packet])
+def test_packets_of_two_flows_are_not_merged(make: Callable[..., bytes]) -> None:
+    packets = []
+    for i in range(6):
+        more = {"sequence": 100 * i} if make is tcp else {}  # as if one went on with the other
+        packets.append(make(bytes(100), port=40_000 + i % 2, identification=i, **more))
+    datagrams = session(mirrored=True).seal(packets, MTU)
+    with street(HERE) as real:
+        writes, left = real.into_together(datagrams)
+
+        assert ([write[real.skip :] for write in writes], left) == (packets, [])
+
+
 def test_from_elsewhere_outside_nothing_comes_in() -> None:
     datagrams = session(mirrored=True).seal([tcp(b"x")] * 2, MTU)
     with street(HERE) as real, udp() as stranger:
