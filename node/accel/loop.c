@@ -23,6 +23,13 @@ static uint32_t get32le(const uint8_t *p)
 }
 static uint64_t get64le(const uint8_t *p) { return get32le(p) | (uint64_t)get32le(p + 4) << 32; }
 
+/* A function that is compiled for several kinds of processor, and chosen when the module is loaded. */
+#if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
 /* RFC 1071: the ones' complement sum of big-endian words, folded to 16 bits; 0xffff is a zero too. */
 static unsigned fold(uint64_t sum)
 {
@@ -31,7 +38,7 @@ static unsigned fold(uint64_t sum)
     return (unsigned)sum;
 }
 
-static unsigned ones_sum(const uint8_t *p, size_t length)
+WIDE static unsigned ones_sum(const uint8_t *p, size_t length)
 {
     uint64_t sum = 0;
     uint32_t word;

@@ -117,7 +117,7 @@ static size_t pass_run(track *t, cipher *c, struct lane *lane, const uint8_t *re
     return laid && send_rows(t, lane, size, laid, size, now) ? laid : 0;
 }
 
-/* How many of these reads are gone. */
+/* How many of these reads are gone, from the first on. */
 static size_t pass_out(track *t, cipher *c, const uint8_t *reads, const uint32_t *lengths,
                        size_t count)
 {
@@ -137,20 +137,26 @@ static size_t pass_out(track *t, cipher *c, const uint8_t *reads, const uint32_t
     return gone;
 }
 
-/* As `read_run`, for those that are not gone. */
+/* As `read_run`, for what is not gone. */
 static long read_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t room, size_t longest,
                          size_t skip, size_t most, uint32_t *lengths, int *alike)
 {
-    long count = read_run(fd, buffer, room, longest, skip, most, lengths, alike);
-    size_t gone = count > 0 && t->count ? pass_out(t, c, buffer, lengths, (size_t)count) : 0;
-    if (!gone)
-        return count;
-    size_t at = 0, size = 0;
-    for (size_t i = 0; i < (size_t)count; i++)
-        *(i < gone ? &at : &size) += lengths[i] + (lengths[i] & 1);
-    memmove(buffer, buffer + at, size);
-    memmove(lengths, lengths + gone, ((size_t)count - gone) * sizeof *lengths);
-    return count - (long)gone;
+    for (size_t passed = 0; passed < MUCH;) {
+        long count = read_run(fd, buffer, room, longest, skip, most, lengths, alike);
+        size_t gone = count > 0 && t->count ? pass_out(t, c, buffer, lengths, (size_t)count) : 0;
+        if (!gone)
+            return count;
+        size_t at = 0, size = 0;
+        for (size_t i = 0; i < (size_t)count; i++)
+            *(i < gone ? &at : &size) += lengths[i] + (lengths[i] & 1);
+        if (size) {
+            memmove(buffer, buffer + at, size);
+            memmove(lengths, lengths + gone, ((size_t)count - gone) * sizeof *lengths);
+            return count - (long)gone;
+        }
+        passed += at;
+    }
+    return 0;
 }
 
 /* The length of the packet in a row, which then lies in `c->text`; 0 if the row is not the next one, authentic,

@@ -19,7 +19,7 @@ from node.core.path_traffic import PathTraffic
 from node.keys import NodePublic
 from node.wire.endpoint import Endpoint
 
-SOON = 0.05  # s until closed lanes are opened again: in bulk traffic no oftener than that
+SOON = 0.02  # s until closed lanes are opened again: no oftener, because it costs what a batch does
 LONGEST = 5.0  # s that a lane stays open by itself
 MOST = 16  # lanes at a time; of more peers, those whose packets came last have one
 
