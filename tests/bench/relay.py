@@ -60,6 +60,9 @@ def measure(rounds: int) -> Table:
     ratios = {t: gbit(streams[fifty, t]) / gbit(streams[one, t]) for t in transports}
     table.add(["50 pairs / 1 pair", *(f"{ratio:.2f}" for ratio in ratios.values())])
     table.add(["one way, idle, p50 / p99, us", *(times(echoes[t], "") for t in transports)])
+    table.add(
+        ["by a process that only hands on, us", *(times(echoes[t], "bare_") for t in transports)]
+    )
     table.add(["the same without a relay, us", *(times(echoes[t], "plain_") for t in transports)])
     for t in transports:
         name = t.upper()

@@ -3,7 +3,8 @@
     python -m tests.bench.relay_load QUESTION TRANSPORT NUMBER [SECONDS] [--peer HOST:PORT]
 
     stream TRANSPORT PAIRS:FRAMES   bits a second; each sender hands FRAMES frames to one write
-    latency TRANSPORT COUNT         one way through the idle relay, beside a plain connection
+    latency TRANSPORT COUNT         one way through the idle relay, beside a process that only hands on,
+                                    and a plain connection
     memory TRANSPORT CLIENTS        what one idle client costs the relay
 
 Prints one JSON object. The relay is ours, started here, unless a peer is named. Meant for a network
@@ -175,16 +176,33 @@ def stream(relay: Relay, pairs: int, frames: int, seconds: float) -> dict[str, f
 def latency(relay: Relay, count: int) -> dict[str, float]:
     a, b = Client.log_in(relay), Client.log_in(relay)
     frame = a.frame(b)
-    through = [one_way(a.sock, b.sock, frame) for _ in range(count)]
+    ways = {"": (a.sock, b.sock), "bare_": forwarded(), "plain_": straight()}
+    found: dict[str, float] = {}
+    for name, (sender, receiver) in ways.items():
+        samples = [one_way(sender, receiver, frame) for _ in range(count)]
+        found |= {f"{name}p{percent}": percentile(samples, percent) for percent in (50, 99)}
+    return found
+
+
+def straight() -> tuple[socket.socket, socket.socket]:
+    """Two ends of one connection."""
     with socket.create_server((HOST, 0)) as listener:
         near = socket.create_connection(listener.getsockname())
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        far = listener.accept()[0]
-    beside = [one_way(near, far, frame) for _ in range(count)]
-    return {
-        "p50": percentile(through, 50), "p99": percentile(through, 99),
-        "plain_p50": percentile(beside, 50), "plain_p99": percentile(beside, 99),
-    }  # fmt: skip
+        return near, listener.accept()[0]
+
+
+def forwarded() -> tuple[socket.socket, socket.socket]:
+    """Two connections to a process that hands on what it reads: the least that any relay costs."""
+    (near, there), (far, here) = straight(), straight()
+    here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if os.fork() == 0:
+        for its_end_is_ours in (near, far):
+            its_end_is_ours.close()
+        while got := there.recv_into(BUFFER):
+            here.sendall(BUFFER[:got])
+        os._exit(0)
+    return near, far
 
 
 def one_way(sender: socket.socket, receiver: socket.socket, frame: bytes) -> float:
