@@ -48,7 +48,7 @@ struct lane {
     size_t address_size;
     uint8_t address[16];
     struct origin to;
-    int socket;
+    int socket, segments;
     uint8_t send_key[32], receive_key[32];
     ...;
 };

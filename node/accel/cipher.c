@@ -16,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TAG = 16, KEY = 32, NONCE_SIZE = 12, BLOCK = 64, LONGEST_TEXT = 1 << 16 };
+enum { TAG = 16, KEY = 32, NONCE_SIZE = 12, BLOCK = 64 };
+enum { LARGEST = 1 << 16 }; /* bytes of any packet or datagram */
 enum { OP_CIPHER = 2, OP_MAC = 3 }; /* OSSL_OP_ */
 
 struct dispatch { int number; void (*function)(void); };
@@ -34,6 +35,7 @@ typedef struct cipher {
                        const unsigned char *, unsigned long long, const unsigned char *,
                        unsigned long long, const unsigned char *, const unsigned char *);
     void *stream, *mac; /* OpenSSL's contexts, or null */
+    int has_key;
     void *(*new_stream)(void *), *(*new_mac)(void *);
     void (*free_stream)(void *), (*free_mac)(void *);
     int (*stream_init)(void *, const uint8_t *, size_t, const uint8_t *, size_t, const void *);
@@ -41,12 +43,20 @@ typedef struct cipher {
     int (*mac_init)(void *, const uint8_t *, size_t, const void *);
     int (*mac_update)(void *, const uint8_t *, size_t);
     int (*mac_final)(void *, uint8_t *, size_t *, size_t);
-    uint8_t first[BLOCK], text[LONGEST_TEXT + BLOCK]; /* without a gap: one call for both */
+    uint8_t *text, room[BLOCK + LARGEST + 2 * BLOCK]; /* `text` is the second block of it, and all behind */
 } cipher;
+
+static cipher *new_cipher(void)
+{
+    cipher *c = calloc(1, sizeof *c);
+    if (c)
+        c->text = c->room + BLOCK;
+    return c;
+}
 
 static cipher *libsodium_cipher(uintptr_t seal, uintptr_t open)
 {
-    cipher *c = calloc(1, sizeof *c);
+    cipher *c = new_cipher();
     if (c) {
         memcpy(&c->sodium_seal, &seal, sizeof seal);
         memcpy(&c->sodium_open, &open, sizeof open);
@@ -116,7 +126,7 @@ static int take_all(cipher *c, void *library)
 static cipher *openssl_cipher(const char *linked)
 {
     void *library = dlopen(linked, RTLD_NOLOAD | RTLD_LAZY);
-    cipher *c = library ? calloc(1, sizeof *c) : 0;
+    cipher *c = library ? new_cipher() : 0;
     if (c && take_all(c, library))
         return c;
     free_cipher(c);
@@ -127,42 +137,45 @@ static cipher *openssl_cipher(const char *linked)
 static void use_key(cipher *c, const uint8_t *key)
 {
     if (c->stream)
-        c->stream_init(c->stream, key, KEY, 0, 0, 0);
+        c->has_key = c->stream_init(c->stream, key, KEY, 0, 0, 0) == 1;
 }
 
-/* In place, in `c->text`; and the one-time key of the tag, in `c->first`. */
-static void crypt_text(cipher *c, size_t length, const uint8_t *nonce)
+/* What lies in `c->text`, in place; and the one-time key of its tag, before it. Whether it is done. */
+static int crypt_text(cipher *c, size_t length, const uint8_t *nonce)
 {
     uint8_t block_and_nonce[4 + NONCE_SIZE] = {0};
     size_t done, size = BLOCK + (length + BLOCK - 1) / BLOCK * BLOCK; /* a part would be a call more */
     memcpy(block_and_nonce + 4, nonce, NONCE_SIZE);
-    memset(c->first, 0, BLOCK);
-    c->stream_init(c->stream, 0, 0, block_and_nonce, sizeof block_and_nonce, 0);
-    c->stream_update(c->stream, c->first, &done, size, c->first, size);
+    memset(c->room, 0, BLOCK);
+    return c->has_key && c->stream_init(c->stream, 0, 0, block_and_nonce, sizeof block_and_nonce, 0) == 1 &&
+           c->stream_update(c->stream, c->room, &done, size, c->room, size) == 1;
 }
 
-static void tag_of(cipher *c, const uint8_t *sealed, size_t length, uint8_t *tag)
+/* Whether it is done. */
+static int tag_of(cipher *c, const uint8_t *sealed, size_t length, uint8_t *tag)
 {
     uint8_t rest[16 + 16] = {0}; /* zeros up to a multiple of 16; no further data; this much text */
     size_t padding = -length & 15, done;
     for (int i = 0; i < 8; i++)
         rest[padding + 8 + i] = (uint64_t)length >> 8 * i;
-    c->mac_init(c->mac, c->first, KEY, 0);
-    c->mac_update(c->mac, sealed, length);
-    c->mac_update(c->mac, rest, padding + 16);
-    c->mac_final(c->mac, tag, &done, TAG);
+    return c->mac_init(c->mac, c->room, KEY, 0) == 1 &&
+           (!length || c->mac_update(c->mac, sealed, length) == 1) &&
+           c->mac_update(c->mac, rest, padding + 16) == 1 &&
+           c->mac_final(c->mac, tag, &done, TAG) == 1;
 }
 
-/* What lies in `c->text`, to `to`, and the tag behind it. */
+/* What lies in `c->text`, to `to`, and the tag behind it. If OpenSSL fails, which it has no reason to, zeros. */
 static void seal(cipher *c, uint8_t *to, size_t length, const uint8_t *nonce, const uint8_t *key)
 {
     if (!c->stream) {
         c->sodium_seal(to, 0, c->text, length, 0, 0, 0, nonce, key);
         return;
     }
-    crypt_text(c, length, nonce);
-    memcpy(to, c->text, length);
-    tag_of(c, c->text, length, to + length);
+    int done = crypt_text(c, length, nonce) && tag_of(c, c->text, length, to + length);
+    if (done)
+        memcpy(to, c->text, length);
+    else
+        memset(to, 0, length + TAG);
 }
 
 /* To `c->text`. Whether it is authentic; if not, nobody may look there. */
@@ -173,8 +186,8 @@ static int unseal(cipher *c, const uint8_t *sealed, size_t length, const uint8_t
     if (!c->stream)
         return !c->sodium_open(c->text, 0, 0, sealed, length + TAG, 0, 0, nonce, key);
     memcpy(c->text, sealed, length);
-    crypt_text(c, length, nonce);
-    tag_of(c, sealed, length, tag);
+    if (!crypt_text(c, length, nonce) || !tag_of(c, sealed, length, tag))
+        return 0;
     for (int i = 0; i < TAG; i++)
         difference |= tag[i] ^ sealed[length + i]; /* all of them, whatever comes: RFC 8439 §4 */
     return !difference;

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { LANES = 16, MOST_ROWS = 128, LARGEST = 65536, SEGMENT = 103 /* UDP_SEGMENT */ };
+enum { LANES = 16, MOST_ROWS = 128, SEGMENT = 103 /* UDP_SEGMENT */ };
 
 struct turns { uint64_t count, size; double first, last, since; };
 
@@ -17,7 +17,7 @@ struct lane {
     size_t address_size;
     uint8_t address[16]; /* the peer's inner one */
     struct origin { uint8_t address[16]; uint32_t size, port; } to;
-    int socket;
+    int socket, segments; /* whether it takes many datagrams at once */
     uint8_t send_key[KEY], receive_key[KEY];
     struct turns sent, received;
 };

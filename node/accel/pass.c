@@ -5,7 +5,8 @@
  */
 enum { NEEDS_CHECKSUM = 1, GSO_TCP4 = 1, GSO_TCP6 = 4, GSO_UDP = 5, GSO_ECN = 0x80 };
 enum { MAX_SEGMENTS = 64, MAX_SEND = 65400 }; /* see rows.py */
-enum { TSMP = 99, GRO = 104, RECEIVES = 64, MUCH = 8 * LARGEST }; /* before others get their turn */
+enum { TSMP = 99, GRO = 104 };
+enum { RUNS = 8, RECEIVES = 64, MUCH = 8 * LARGEST }; /* before others get their turn */
 
 struct cut { size_t ip_length, header_length, segment, count, rest; int protocol; };
 
@@ -22,10 +23,10 @@ static size_t row_size(const track *t, size_t length)
     return (text < t->mtu ? text : t->mtu) + HEAD + TAG;
 }
 
-static size_t rows_per_send(size_t size)
+static size_t rows_per_send(const struct lane *lane, size_t size)
 {
     size_t fit = MAX_SEND / size;
-    return !fit ? 1 : fit < MAX_SEGMENTS ? fit : MAX_SEGMENTS;
+    return !lane->segments || !fit ? 1 : fit < MAX_SEGMENTS ? fit : MAX_SEGMENTS;
 }
 
 /* superpacket.py's `cut`, of a whole IP header. Whether the virtio header fits the packet. */
@@ -69,7 +70,7 @@ static int pass_super(track *t, cipher *c, struct lane *lane, const uint8_t *rea
         return 0;
     size_t size = row_size(t, cut.header_length + cut.segment);
     size_t last = cut.count > 1 ? row_size(t, cut.header_length + cut.rest) : size;
-    if (cut.count > rows_per_send(size) || cut.count > lane->stop - lane->next)
+    if (cut.count > rows_per_send(lane, size) || cut.count > lane->stop - lane->next)
         return 0;
     seal_super(c, lane->send_key, lane->remote, lane->next, packet, cut.ip_length,
                cut.header_length, cut.segment, cut.count, cut.rest, cut.protocol, t->rows, size,
@@ -104,7 +105,7 @@ static int lay_whole(const track *t, cipher *c, const struct lane *lane, const u
 static size_t pass_run(track *t, cipher *c, struct lane *lane, const uint8_t *reads,
                        const uint32_t *lengths, size_t count, double now)
 {
-    size_t size = row_size(t, lengths[0] - t->skip), most = rows_per_send(size), laid = 0;
+    size_t size = row_size(t, lengths[0] - t->skip), most = rows_per_send(lane, size), laid = 0;
     most = most < lane->stop - lane->next ? most : lane->stop - lane->next;
     most = most < count ? most : count;
     use_key(c, lane->send_key);
@@ -141,14 +142,15 @@ static size_t pass_out(track *t, cipher *c, const uint8_t *reads, const uint32_t
 static long read_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t room, size_t longest,
                          size_t skip, size_t most, uint32_t *lengths, int *alike)
 {
-    for (size_t passed = 0; passed < MUCH;) {
+    size_t passed = 0;
+    for (int i = 0; i < RUNS && passed < MUCH; i++) {
         long count = read_run(fd, buffer, room, longest, skip, most, lengths, alike);
         size_t gone = count > 0 && t->count ? pass_out(t, c, buffer, lengths, (size_t)count) : 0;
         if (!gone)
             return count;
         size_t at = 0, size = 0;
-        for (size_t i = 0; i < (size_t)count; i++)
-            *(i < gone ? &at : &size) += lengths[i] + (lengths[i] & 1);
+        for (size_t j = 0; j < (size_t)count; j++)
+            *(j < gone ? &at : &size) += lengths[j] + (lengths[j] & 1);
         if (size) {
             memmove(buffer, buffer + at, size);
             memmove(lengths, lengths + gone, ((size_t)count - gone) * sizeof *lengths);
@@ -172,9 +174,9 @@ static size_t open_row(cipher *c, const struct lane *lane, const uint8_t *row, s
         !unseal(c, row + HEAD, length - HEAD - TAG, nonce, lane->receive_key))
         return 0;
     size_t whole = packet_length(c->text, length - HEAD - TAG);
-    int is_ours = !whole || !has_address(lane, c->text, whole, 12, 8) ||
-                  c->text[lane->address_size == 4 ? 9 : 6] == TSMP;
-    return is_ours ? 0 : whole;
+    int is_odd = !whole || !has_address(lane, c->text, whole, 12, 8) ||
+                 c->text[lane->address_size == 4 ? 9 : 6] == TSMP;
+    return is_odd ? 0 : whole;
 }
 
 static int write_alone(track *t, cipher *c, size_t length)

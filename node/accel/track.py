@@ -6,12 +6,20 @@ import errno
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from node.accel.segments import AcceleratedSegments, ffi, lib
 from node.core.lane import COUNTERS, Lane, Toll, Turns
 from node.core.tun_features import TunFeatures
 from node.wire.virtio import VIRTIO_SIZE
+
+
+class Sender(Protocol):
+    """A UDP socket."""
+
+    segments: bool  # whether it takes many datagrams at once, as far as is known by now
+
+    def fileno(self) -> int: ...
 
 
 class AcceleratedTrack:
@@ -23,9 +31,9 @@ class AcceleratedTrack:
         mtu: int,
         features: TunFeatures,
         tun: int,
-        sockets: Mapping[socket.AddressFamily, int],
+        sockets: Mapping[socket.AddressFamily, Sender],
     ) -> None:
-        """`tun` and sockets are descriptors."""
+        """`tun` is a descriptor."""
         self.cipher = segments.cipher
         skip = VIRTIO_SIZE if features.virtio else 0
         made = lib.new_track(tun, skip, mtu, features.tcp, features.udp)
@@ -50,7 +58,7 @@ class AcceleratedTrack:
         new.address_size, new.address[0 : len(lane.there)] = len(lane.there), lane.there
         new.to.size, new.to.port = len(address), lane.to.port
         new.to.address[0 : len(address)] = address
-        new.socket = self._sockets[family]
+        new.socket, new.segments = self._sockets[family].fileno(), self._sockets[family].segments
         new.send_key, new.receive_key = lane.sends.send_key, lane.receives.receive_key
 
     def close(self, lane: Lane) -> Toll:

@@ -1,7 +1,8 @@
 """Which lanes are open: one for each peer with traffic of late, while its path is a plain one.
 
 All close when anything else happens, and open again with the next tick, a moment later. So nothing has to be
-told to an open lane, and nothing that it does not know of can be true for long.
+told to an open lane, and nothing that it does not know of can be true for long. Whoever sends us anything
+closes them, too: for that moment all goes the long way, which is slower and nothing else.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ That is the shape in which the kernel takes many datagrams in one call (UDP_SEGM
 
     type 4 | receiver 4 | counter 8 | ciphertext, as long as the padded packet | tag 16
 
-and packets are sealed and opened in place, so a packet always starts 16 bytes into its row.
+and a packet always starts 16 bytes into its row.
 """
 
 from __future__ import annotations

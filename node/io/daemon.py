@@ -30,6 +30,7 @@ from node.core.actions import (
     SendUdp,
     WriteTun,
 )
+from node.core.lanes import SOON
 from node.core.limits import Limits
 from node.core.mesh import Mesh
 from node.core.relay_events import Event as RelayEvent
@@ -57,7 +58,7 @@ from node.wire.natpmp import LIFETIME
 from node.wire.uapi import Interface
 
 ACCOUNT = 0.185  # seconds after packets took a lane; not together with a next ping
-LOOK = 0.05  # seconds after a batch: what it made due is due later than that, mostly by far
+LOOK = SOON  # after a batch: all else that it made due is due later than that, mostly by far
 OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
 
 

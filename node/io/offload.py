@@ -17,6 +17,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -104,7 +105,7 @@ def receive(
     size = 0
     for level, kind, data in ancillary:
         if level == SOL_UDP and kind == UDP_GRO:
-            size = int.from_bytes(data[:4], "little")
+            size = int.from_bytes(data[:4], sys.byteorder)
     return length, size, source[:2]
 
 
@@ -180,6 +181,9 @@ class BatchSocket:
         self._buffer = bytearray(RECEIVE) if buffer is None else buffer
         self.receive_one: Receive = receive
         self._ahead: Received | OSError | None = None  # read already, and not yet handed out
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def _can(self, option: int, value: int) -> bool:
         try:

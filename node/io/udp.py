@@ -76,9 +76,10 @@ class UdpPort:
             received = following
 
     @property
-    def by_family(self) -> dict[socket.AddressFamily, int]:
-        """The sockets' descriptors."""
-        return {socket.AddressFamily(each.family): fd for fd, each in self._by_fd.items()}
+    def by_family(self) -> dict[socket.AddressFamily, BatchSocket]:
+        return {
+            socket.AddressFamily(each.family): self._batches[fd] for fd, each in self._by_fd.items()
+        }
 
     def receive_with(self, receive: Receive, most: int) -> None:
         """From now on; and so many at a time, where they go on in the same way."""

@@ -65,22 +65,24 @@ class RealStreet:
         features: TunFeatures | None = None,
         cipher: str | None = None,
         to: Endpoint | None = None,
+        segments: bool = True,
     ) -> None:
         accel = pytest.importorskip("node.accel.track")
         features = features or TunFeatures()
-        segments = accel.AcceleratedSegments(mtu, features, cipher)
+        way = accel.AcceleratedSegments(mtu, features, cipher)
         self.kernel, tun = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         for each in (self.kernel, tun, near, far):
             each.setblocking(False)
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 each.setsockopt(socket.SOL_SOCKET, option, SOME_BUFFER)
         self.tun, self.near, self.sender = tun, BatchSocket(near), BatchSocket(far)
+        self.near.segments = segments
         far.setsockopt(SOL_UDP, UDP_GRO, 0)  # it is to get the datagrams that went over the wire
         self.near_socket, self.far = near, far
         self.skip = VIRTIO_SIZE if features.virtio else 0
         self.lane = replace(lane, to=to or Endpoint(*far.getsockname()[:2]))
-        sockets = {near.family: near.fileno()}
-        self.track: Any = accel.AcceleratedTrack(segments, mtu, features, tun.fileno(), sockets)
+        sockets = {near.family: self.near}
+        self.track: Any = accel.AcceleratedTrack(way, mtu, features, tun.fileno(), sockets)
         self.track.open(self.lane)
         self.gather = accel.Gatherer(self.track, ORDINARY)
         self.near.receive_one = accel.Receiver(self.track)

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from node.core.noise import TransportKeys
 from node.core.padding import padded
 from node.core.rows import OVERHEAD, per_send
 from node.core.segments import PlainSegments
+from node.core.session import Session
 from node.core.superpacket import SuperPacket, cut, ordinary, split, unfinished
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.wire.endpoint import Endpoint
@@ -41,10 +43,14 @@ def street(
     features: TunFeatures = FEATURES,
     to: Endpoint | None = None,
     cipher: str | None = None,
+    segments: bool = True,
+    mtu: int = MTU,
 ) -> Iterator[RealStreet]:
     with udp() as near, udp() as far:
         its_lane = replace(lane(), there=there)
-        real = RealStreet(its_lane, near, far, mtu=MTU, features=features, cipher=cipher, to=to)
+        real = RealStreet(
+            its_lane, near, far, mtu=mtu, features=features, cipher=cipher, to=to, segments=segments
+        )
         yield real
         real.close()
 
@@ -260,6 +266,47 @@ def test_what_the_kernel_does_not_send_is_left_and_no_counter_is_used_twice() ->
     with street(to=Endpoint("127.0.0.1", 0)) as real:
         assert real.out_together(packets) == ([], packets)
         assert real.toll().sent.count == len(packets)
+
+
+def test_a_socket_that_cannot_send_many_at_once_is_not_asked_to() -> None:
+    packets, bulk = [ordinary(tcp(b"x"))] * 3, super_packet(tcp(bytes(3000)), 1000)
+    with street(segments=False) as real:
+        assert real.out_together([*packets, bulk]) == (sealed(packets), [bulk])
+
+
+@pytest.mark.parametrize("mtu", [576, 9000, 65535])
+def test_whatever_the_mtu(mtu: int) -> None:
+    longest = [tcp(bytes(min(mtu, 60_000) - 52)), tcp(b"x")]
+    theirs = session(mirrored=True)
+    with street(mtu=mtu) as out, street(HERE, mtu=mtu) as into:
+        for packet in longest:
+            datagram = out.out(ordinary(packet))
+            assert datagram is not None
+            assert theirs.open([datagram]).plaintexts[0][: len(packet)] == packet
+            assert into.into(theirs.seal([packet], mtu)[0]) == packet
+
+
+def test_each_lane_has_its_own_keys() -> None:
+    other = Session(
+        TransportKeys(send=b"\x03" * 32, receive=b"\x04" * 32),
+        local_index=70, remote_index=80, is_initiator=True, now=0.0,
+    )  # fmt: skip
+    packets = [tcp(b"to one"), tcp(b"to the other", is_ipv6=True), tcp(b"to one")]
+    with street() as real:
+        beside = replace(real.lane, sends=other, receives=other, there=THERE6)
+        real.track.open(beside)
+        sent, left = real.out_together([ordinary(packet) for packet in packets])
+
+        assert left == []
+        [one, another, third] = sent
+        assert [one, third] == sealed([ordinary(packets[0]), ordinary(packets[2])])
+        theirs = Session(
+            TransportKeys(send=b"\x04" * 32, receive=b"\x03" * 32),
+            local_index=80, remote_index=70, is_initiator=False, now=0.0,
+        )  # fmt: skip
+        [plain] = theirs.open([another]).plaintexts
+        assert plain.startswith(packets[1])
+        assert (real.toll().sent.count, real.track.toll(beside).sent.count) == (2, 1)
 
 
 def test_a_lane_uses_its_own_counters_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,6 +173,15 @@ def test_ordinary_packets_are_sealed_as_one_by_one(
     assert all(rows.count <= MAX_SEGMENTS for rows in sealed)
 
 
+def test_a_cipher_that_does_otherwise_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    accel = pytest.importorskip("node.accel.segments")
+    monkeypatch.setattr(accel, "seal", lambda key, counter, text: bytes(len(text) + 16))
+
+    assert accel.ciphers() == {}
+    with pytest.raises(ImportError, match="no cipher"):
+        AcceleratedSegments(MTU, FEATURES)
+
+
 @st.composite
 def journeys(draw: st.DrawFn) -> tuple[list[bytes], set[int]]:
     """Datagrams of one size as they arrive: cut, lost, swapped, corrupted; and what is then refused."""
