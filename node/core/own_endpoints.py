@@ -10,6 +10,7 @@ endpoint-dependent mapping that last kind is good for nobody else, hence the las
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from node.wire.endpoint import Endpoint
@@ -20,7 +21,8 @@ MOST_LEARNED = 4  # of a kind and family: a symmetric NAT shows a new one to eve
 MOST_IPV6_OF_A_SUBNET = 2  # privacy addresses pile up
 
 
-def is_overlay(address: str, own: Iterable[IPv4Network | IPv6Network] = ()) -> bool:
+@lru_cache(maxsize=256)  # the same few are asked about with each tick
+def is_overlay(address: str, own: tuple[IPv4Network | IPv6Network, ...] = ()) -> bool:
     """In the tunnel's own ranges: a path over such an address would run through the tunnel."""
     ip = ip_address(address)
     return any(ip.version == network.version and ip in network for network in (*OVERLAY, *own))
