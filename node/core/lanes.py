@@ -1,8 +1,8 @@
 """Which lanes are open: one for each peer with traffic of late, while its path is a plain one.
 
-All close when anything else happens, and open again with the next tick, a moment later. So nothing has to be
-told to an open lane, and nothing that it does not know of can be true for long. Whoever sends us anything
-closes them, too: for that moment all goes the long way, which is slower and nothing else.
+All close when anything else happens, and open again with the next tick, at once if that is rare. So nothing
+has to be told to an open lane, and nothing that it does not know of can be true for long. Whoever sends us
+anything closes them, too: for that moment all goes the long way, which is slower and nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from node.core.path_traffic import PathTraffic
 from node.keys import NodePublic
 from node.wire.endpoint import Endpoint
 
-SOON = 0.02  # s until closed lanes are opened again: no oftener, because it costs what a batch does
+SOON = 0.02  # s between two openings: no oftener, because one costs what a batch does
 LONGEST = 5.0  # s that a lane stays open by itself
 MOST = 16  # lanes at a time; of more peers, those whose packets came last have one
 
@@ -60,6 +60,7 @@ class Lanes:
         self._sent, self._heard = sent, heard
         self._wanted: dict[NodePublic, Wanted] = {}  # the latest last
         self._open: list[Open] = []
+        self._opened_at = float("-inf")
         self._untold: list[Action] = []
 
     def use(self, track: Track, now: float) -> list[Action]:
@@ -96,13 +97,13 @@ class Lanes:
         for each in closed:
             self._account(each, self.track.close(each.lane))
             each.lane.sends.give_back(each.lane.first, COUNTERS, each.sent)
-        self.deadline = now + SOON
+        self.deadline = max(now, self._opened_at + SOON)
         untold, self._untold = self._untold, []
         return untold
 
     def review(self, now: float) -> None:
         """After all else that a tick does."""
-        self.deadline = None
+        self.deadline, self._opened_at = None, now
         for key, wanted in list(self._wanted.items()):
             if wanted.peer.is_active(now):
                 self._try(wanted, now)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from node.core.actions import SendRows
 from node.core.courier import straight
 from node.core.lane import Lane, Toll
+from node.core.lanes import SOON
 from node.core.plain_track import PlainTrack
 from node.core.superpacket import SuperPacket, ordinary
 from node.io.loop import Loop
@@ -237,6 +238,29 @@ def test_packets_that_come_together_want_a_lane_too(monkeypatch: pytest.MonkeyPa
 
     after = [len(track.opened) for track in tracks if isinstance(track, Counting)]
     assert all(y - x >= 3 for x, y in zip(before, after, strict=True))
+
+
+def test_a_lane_is_open_again_at_once_but_not_for_whoever_asks_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network, "DATA_PATH", "plain")
+    net, a, b = neighbours(Counting)
+    for _ in range(2):  # to find the way, and to want a lane there
+        net.send(a, b, b"question")
+        net.run(1.0)
+    track = a.track
+    assert isinstance(track, Counting)
+    before = len(track.opened)
+
+    def disturb() -> None:
+        net.perform(a, a.mesh.receive_udp([b"junk" * 10], Endpoint("192.0.2.1", 9), net.now))
+        net.run(0.001)
+
+    disturb()
+    assert len(track.opened) == before + 1
+    for _ in range(100):
+        disturb()
+    assert len(track.opened) <= before + 1 + 0.1 / SOON
 
 
 class Counting(PlainTrack):
