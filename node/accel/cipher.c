@@ -8,6 +8,9 @@
  * them look up parameters by name. Or libsodium's, which PyNaCl brings along. So neither headers nor a second
  * copy of either are needed. A packet is sealed from and opened to one place, `text`, which stays in the
  * processor's nearest cache.
+ *
+ *     clear     a block of zeros, which becomes the tag's key in the other room | text
+ *     sealed    the same | ciphertext | what the tag is made of besides: padding and lengths
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,6 +21,7 @@
 
 enum { TAG = 16, KEY = 32, NONCE_SIZE = 12, BLOCK = 64 };
 enum { LARGEST = 1 << 16 }; /* bytes of any packet or datagram */
+enum { ROOM = BLOCK + LARGEST + 2 * BLOCK };
 enum { OP_CIPHER = 2, OP_MAC = 3 }; /* OSSL_OP_ */
 
 struct dispatch { int number; void (*function)(void); };
@@ -43,14 +47,14 @@ typedef struct cipher {
     int (*mac_init)(void *, const uint8_t *, size_t, const void *);
     int (*mac_update)(void *, const uint8_t *, size_t);
     int (*mac_final)(void *, uint8_t *, size_t *, size_t);
-    uint8_t *text, room[BLOCK + LARGEST + 2 * BLOCK]; /* `text` is the second block of it, and all behind */
+    uint8_t *text, clear[ROOM], sealed[ROOM];
 } cipher;
 
 static cipher *new_cipher(void)
 {
     cipher *c = calloc(1, sizeof *c);
     if (c)
-        c->text = c->room + BLOCK;
+        c->text = c->clear + BLOCK;
     return c;
 }
 
@@ -140,27 +144,29 @@ static void use_key(cipher *c, const uint8_t *key)
         c->has_key = c->stream_init(c->stream, key, KEY, 0, 0, 0) == 1;
 }
 
-/* What lies in `c->text`, in place; and the one-time key of its tag, before it. Whether it is done. */
-static int crypt_text(cipher *c, size_t length, const uint8_t *nonce)
+/* From one room to the other, where the one-time key of the tag then stands before it. Whether it is done. */
+static int run_stream(cipher *c, uint8_t *from, uint8_t *to, size_t length, const uint8_t *nonce)
 {
     uint8_t block_and_nonce[4 + NONCE_SIZE] = {0};
     size_t done, size = BLOCK + (length + BLOCK - 1) / BLOCK * BLOCK; /* a part would be a call more */
     memcpy(block_and_nonce + 4, nonce, NONCE_SIZE);
-    memset(c->room, 0, BLOCK);
-    return c->has_key && c->stream_init(c->stream, 0, 0, block_and_nonce, sizeof block_and_nonce, 0) == 1 &&
-           c->stream_update(c->stream, c->room, &done, size, c->room, size) == 1;
+    memset(from, 0, BLOCK);
+    return c->has_key &&
+           c->stream_init(c->stream, 0, 0, block_and_nonce, sizeof block_and_nonce, 0) == 1 &&
+           c->stream_update(c->stream, to, &done, size, from, size) == 1;
 }
 
-/* Whether it is done. */
-static int tag_of(cipher *c, const uint8_t *sealed, size_t length, uint8_t *tag)
+/* Of what lies in `c->sealed`: with zeros up to a multiple of 16, no further data, this much text. Whether it
+ * is done. */
+static int tag_of(cipher *c, const uint8_t *key, size_t length, uint8_t *tag)
 {
-    uint8_t rest[16 + 16] = {0}; /* zeros up to a multiple of 16; no further data; this much text */
-    size_t padding = -length & 15, done;
+    uint8_t *sealed = c->sealed + BLOCK;
+    size_t padded = (length + 15) / 16 * 16, done;
+    memset(sealed + length, 0, padded - length + 8);
     for (int i = 0; i < 8; i++)
-        rest[padding + 8 + i] = (uint64_t)length >> 8 * i;
-    return c->mac_init(c->mac, c->room, KEY, 0) == 1 &&
-           (!length || c->mac_update(c->mac, sealed, length) == 1) &&
-           c->mac_update(c->mac, rest, padding + 16) == 1 &&
+        sealed[padded + 8 + i] = (uint64_t)length >> 8 * i;
+    return c->mac_init(c->mac, key, KEY, 0) == 1 &&
+           c->mac_update(c->mac, sealed, padded + 16) == 1 &&
            c->mac_final(c->mac, tag, &done, TAG) == 1;
 }
 
@@ -171,9 +177,8 @@ static void seal(cipher *c, uint8_t *to, size_t length, const uint8_t *nonce, co
         c->sodium_seal(to, 0, c->text, length, 0, 0, 0, nonce, key);
         return;
     }
-    int done = crypt_text(c, length, nonce) && tag_of(c, c->text, length, to + length);
-    if (done)
-        memcpy(to, c->text, length);
+    if (run_stream(c, c->clear, c->sealed, length, nonce) && tag_of(c, c->sealed, length, to + length))
+        memcpy(to, c->sealed + BLOCK, length);
     else
         memset(to, 0, length + TAG);
 }
@@ -185,8 +190,8 @@ static int unseal(cipher *c, const uint8_t *sealed, size_t length, const uint8_t
     uint8_t tag[TAG], difference = 0;
     if (!c->stream)
         return !c->sodium_open(c->text, 0, 0, sealed, length + TAG, 0, 0, nonce, key);
-    memcpy(c->text, sealed, length);
-    if (!crypt_text(c, length, nonce) || !tag_of(c, sealed, length, tag))
+    memcpy(c->sealed + BLOCK, sealed, length);
+    if (!run_stream(c, c->sealed, c->clear, length, nonce) || !tag_of(c, c->clear, length, tag))
         return 0;
     for (int i = 0; i < TAG; i++)
         difference |= tag[i] ^ sealed[length + i]; /* all of them, whatever comes: RFC 8439 §4 */
