@@ -25,6 +25,8 @@ class Sender(Protocol):
 class AcceleratedTrack:
     """A `Track` between a TUN interface and the UDP sockets of a port."""
 
+    in_batches = True
+
     def __init__(
         self,
         segments: AcceleratedSegments,

@@ -79,6 +79,8 @@ class Toll:
 class Track(Protocol):
     """Where lanes are. It passes packets by itself, as they come in at the interfaces."""
 
+    in_batches: bool  # else lone ones only: no lane is opened for others in vain
+
     def open(self, lane: Lane) -> None:
         """Nothing happens where there is no room for another."""
 

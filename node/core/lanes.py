@@ -69,10 +69,12 @@ class Lanes:
         self.track = track
         return actions
 
+    def may_want(self, alone: bool) -> bool:
+        """For packets that came alone, or together."""
+        return self.track is not None and (alone or self.track.in_batches)
+
     def want(self, peer: MeshPeer, there: bytes, now: float, heard: int | None = None) -> None:
         """A packet to or from that inner address has just gone the long way; to that index of ours."""
-        if self.track is None:
-            return
         wanted = self._wanted.pop(peer.key, None) or Wanted(peer, there)
         wanted.there, wanted.heard = there, wanted.heard if heard is None else heard
         self._wanted[peer.key] = wanted

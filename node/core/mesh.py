@@ -164,7 +164,8 @@ class Mesh:
                 peer = self.roster[output.peer]
                 yield from self._courier.send_rows(peer, output.rows, now)
                 yield from self._use(peer, now)
-                self.lanes.want(peer, packets[0].destination, now)
+                if self.lanes.may_want(len(packets) == 1 and packets[0].is_ordinary):
+                    self.lanes.want(peer, packets[0].destination, now)
             else:
                 yield from self._perform_used([output], now)
 
@@ -193,7 +194,8 @@ class Mesh:
             if isinstance(output, DeliverWrites):
                 peer_heard, writes = self.roster[output.peer], output.writes
                 yield from self._introductions.sort_writes(peer_heard, writes, now)
-                self.lanes.want(peer_heard, self.device.source_of(writes[0]), now, index)
+                if self.lanes.may_want(rows.count == 1):
+                    self.lanes.want(peer_heard, self.device.source_of(writes[0]), now, index)
             elif isinstance(output, Heard):
                 yield from self._heard(self.roster[output.peer], output.source, now)
             else:

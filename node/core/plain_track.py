@@ -29,6 +29,8 @@ class Passing:
 class PlainTrack:
     """A `Track`. What `out` and `into` answer with None goes the long way."""
 
+    in_batches = False
+
     def __init__(self, mtu: int) -> None:
         self._mtu = mtu
         self._by_address: dict[bytes, Passing] = {}

@@ -30,7 +30,6 @@ from node.core.actions import (
     SendUdp,
     WriteTun,
 )
-from node.core.lanes import SOON
 from node.core.limits import Limits
 from node.core.mesh import Mesh
 from node.core.relay_events import Event as RelayEvent
@@ -58,7 +57,7 @@ from node.wire.natpmp import LIFETIME
 from node.wire.uapi import Interface
 
 ACCOUNT = 0.185  # seconds after packets took a lane; not together with a next ping
-LOOK = SOON  # after a batch: all else that it made due is due later than that, mostly by far
+LOOK = 0.05  # seconds after a batch: what it made due is due later than that, mostly by far
 OVERSLEPT = 5.0  # seconds late: the machine was suspended, and its network may be another one
 
 
@@ -98,7 +97,7 @@ class Daemon:
             mtu=mtu,
             perform=self.perform,
             unreachable=self._cannot_reach,
-            look_soon=partial(self._look_within, LOOK),
+            look_soon=self._look_soon,
             account_soon=partial(self._look_within, ACCOUNT),
         )
         self._timer: Timer | None = None
@@ -265,8 +264,13 @@ class Daemon:
         if deadline is not None:
             self._wake_by(deadline)
 
+    def _look_soon(self) -> None:
+        """After a batch: asking everybody for a deadline takes longer than the batch. Lanes are asked."""
+        self._look_within(LOOK)
+        if self.mesh.lanes.deadline is not None:
+            self._wake_by(self.mesh.lanes.deadline)
+
     def _look_within(self, seconds: float) -> None:
-        """After a batch: asking everybody for a deadline takes longer than the batch."""
         self._wake_by(self.loop.now() + seconds)
 
     def _wake_by(self, when: float) -> None:
