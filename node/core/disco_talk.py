@@ -64,7 +64,7 @@ class DiscoTalk:
         self.box = DiscoBox(private)
         self.asks = Asks()
         self.counters: Counter[str] = Counter()
-        self.networks: tuple[IPv4Network | IPv6Network, ...] = ()  # what lies behind the tunnel
+        self.networks: list[IPv4Network | IPv6Network] = []  # what lies behind the tunnel
         self.about_peer_relays: AboutPeerRelays = lambda *_: []
         self._public, self._random = public, random
         self._surroundings, self._by_relay = surroundings, by_relay

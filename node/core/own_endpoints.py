@@ -21,11 +21,13 @@ MOST_LEARNED = 4  # of a kind and family: a symmetric NAT shows a new one to eve
 MOST_IPV6_OF_A_SUBNET = 2  # privacy addresses pile up
 
 
-@lru_cache(maxsize=256)  # the same few are asked about with each tick
-def is_overlay(address: str, own: tuple[IPv4Network | IPv6Network, ...] = ()) -> bool:
+def is_overlay(address: str, own: Iterable[IPv4Network | IPv6Network] = ()) -> bool:
     """In the tunnel's own ranges: a path over such an address would run through the tunnel."""
     ip = ip_address(address)
     return any(ip.version == network.version and ip in network for network in (*OVERLAY, *own))
+
+
+_is_overlay = lru_cache(maxsize=256)(is_overlay)  # for who asks about the same few with each tick
 
 
 def choose_local(addresses: Iterable[str]) -> list[str]:
@@ -66,7 +68,7 @@ class OwnEndpoints:
         mapped = [self.mapped] if self.mapped else []
         forwarded = self._forwarded(stun) if mapping_varies else []
         learned = [*mapped, *_newest(stun), *forwarded, *_newest(seen), *self.explicit]
-        usable = [each for each in learned if not is_overlay(each.address)]
+        usable = [each for each in learned if not _is_overlay(each.address)]
         return list(dict.fromkeys([*usable, *self.local]))
 
     def _forwarded(self, stun: Sequence[Endpoint]) -> list[Endpoint]:

@@ -82,10 +82,10 @@ class Roster:
         ]
 
     @property
-    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def networks(self) -> list[IPv4Network | IPv6Network]:
         """What lies behind the tunnel. A default route lies there too, but so does everything."""
         networks = [ip_network(each) for peer in self for each in peer.config.allowed_ips]
-        return tuple(network for network in networks if network.prefixlen > 0)
+        return [network for network in networks if network.prefixlen > 0]
 
     def set_netmap(self, netmap: Netmap) -> list[MeshPeer]:
         """The peers that are gone."""
