@@ -113,10 +113,10 @@ static struct lane *lane_to(track *t, const uint8_t *packet, size_t length, doub
 
 /* The open lane that a datagram belongs to, if it comes from where it should, or null. */
 static struct lane *lane_from(track *t, const uint8_t *datagram, size_t length,
-                              const struct origin *from)
+                              const struct origin *from, double now)
 {
     struct lane *lane = length > HEAD + TAG ? lane_of(t, get32le(datagram + 4)) : 0;
-    if (!lane || boot_time() >= lane->until || from->size != lane->to.size ||
+    if (!lane || now >= lane->until || from->size != lane->to.size ||
         from->port != lane->to.port || memcmp(from->address, lane->to.address, from->size))
         return 0;
     return lane;

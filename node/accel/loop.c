@@ -223,6 +223,9 @@ static int same_kind(const uint8_t *a, const uint8_t *b, size_t length, size_t s
     return version == 6 && least >= 40 && !memcmp(one + 24, other + 24, 16);
 }
 
+/* Each read begins at an even place. */
+static size_t step_of(size_t length) { return length + (length & 1); }
+
 /* Reads until nothing waits or the room is filled. Each begins at an even place; they are alike if all
  * are ordinary, of one length and to one destination. Returns how many, or minus errno. */
 static long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_t skip, size_t most,
@@ -241,7 +244,7 @@ static long read_run(int fd, uint8_t *buffer, size_t room, size_t longest, size_
         *alike = *alike && !is_super && lengths[0] == lengths[count] &&
                  same_kind(buffer, buffer + at, got, skip);
         count++;
-        at += (size_t)got + (got & 1);
+        at += step_of((size_t)got);
     }
     return (long)count;
 }

@@ -112,8 +112,7 @@ static size_t pass_run(track *t, cipher *c, struct lane *lane, const uint8_t *re
     while (laid < most && lay_whole(t, c, lane, reads, lengths[laid], size)) {
         seal_row(c, t->rows + laid * size, size - HEAD - TAG, lane->next + laid, lane->remote,
                  lane->send_key);
-        reads += lengths[laid] + (lengths[laid] & 1);
-        laid++;
+        reads += step_of(lengths[laid++]);
     }
     return laid && send_rows(t, lane, size, laid, size, now) ? laid : 0;
 }
@@ -133,7 +132,7 @@ static size_t pass_out(track *t, cipher *c, const uint8_t *reads, const uint32_t
             ? (size_t)pass_super(t, c, lane, reads, length, now)
             : pass_run(t, c, lane, reads, lengths + gone, count - gone, now);
         for (size_t i = 0; i < passed; i++, gone++)
-            reads += lengths[gone] + (lengths[gone] & 1);
+            reads += step_of(lengths[gone]);
     }
     return gone;
 }
@@ -150,7 +149,7 @@ static long read_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t ro
             return count;
         size_t at = 0, size = 0;
         for (size_t j = 0; j < (size_t)count; j++)
-            *(j < gone ? &at : &size) += lengths[j] + (lengths[j] & 1);
+            *(j < gone ? &at : &size) += step_of(lengths[j]);
         if (size) {
             memmove(buffer, buffer + at, size);
             memmove(lengths, lengths + gone, ((size_t)count - gone) * sizeof *lengths);
@@ -199,7 +198,7 @@ static size_t write_merged(track *t, struct merge *m)
 
 /* How many bytes of these rows are gone. */
 static size_t pass_in(track *t, cipher *c, struct lane *lane, const uint8_t *rows, size_t length,
-                      size_t size)
+                      size_t size, double now)
 {
     struct merge m = {.begin = t->writes, .end = t->writes, .lengths = t->lengths, .upto = t->upto,
                       .tcp_merges = t->tcp_merges, .udp_merges = t->udp_merges};
@@ -221,7 +220,7 @@ static size_t pass_in(track *t, cipher *c, struct lane *lane, const uint8_t *row
         return 0;
     size_t gone = taken < passed ? taken * size : at;
     lane->expected += taken;
-    note(&lane->received, &lane->sent, taken, gone, boot_time());
+    note(&lane->received, &lane->sent, taken, gone, now);
     return gone;
 }
 
@@ -263,13 +262,15 @@ static long receive_or_pass(track *t, cipher *c, int fd, uint8_t *buffer, size_t
     size_t passed = 0;
     for (int i = 0; i < RECEIVES && passed < MUCH; i++) {
         long got = receive(fd, buffer, room, segment, from);
-        struct lane *lane = 0;
-        if (got > 0 && got <= LARGEST && may_pass)
-            lane = lane_from(t, buffer, (size_t)got, from);
+        if (got <= 0 || got > LARGEST || !may_pass)
+            return got;
+        double now = boot_time();
+        struct lane *lane = lane_from(t, buffer, (size_t)got, from, now);
         if (!lane)
             return got;
         size_t size = *segment ? *segment : (size_t)got;
-        size_t gone = pass_in(t, c, lane, buffer, (size_t)got, size), left = (size_t)got - gone;
+        size_t gone = pass_in(t, c, lane, buffer, (size_t)got, size, now);
+        size_t left = (size_t)got - gone;
         if (left) {
             memmove(buffer, buffer + gone, left);
             *segment = left > size ? *segment : 0;
