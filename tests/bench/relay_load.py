@@ -199,9 +199,11 @@ def forwarded() -> tuple[socket.socket, socket.socket]:
     if os.fork() == 0:
         for its_end_is_ours in (near, far):
             its_end_is_ours.close()
-        while got := there.recv_into(BUFFER):
-            here.sendall(BUFFER[:got])
-        os._exit(0)
+        try:
+            while got := there.recv_into(BUFFER):
+                here.sendall(BUFFER[:got])
+        finally:  # whatever happens, the rest is not this process's
+            os._exit(0)
     return near, far
 
 

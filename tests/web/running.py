@@ -40,7 +40,8 @@ class Demo:
 
 def start(state: Path, *words: str) -> Demo:
     env = os.environ | {"PUNCHLAB_STATE": str(state)}
-    argv = [sys.executable, "-m", "invoke", "lab.demo", *words, "--web", "--port", "0"]
+    argv = ["setpriv", "--pdeathsig", "TERM"]  # a run that is killed leaves no demo behind
+    argv += [sys.executable, "-m", "invoke", "lab.demo", *words, "--web", "--port", "0"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
     url = process.stdout.readline().strip() if process.stdout else ""
