@@ -161,8 +161,9 @@ def udp(family: socket.AddressFamily = socket.AF_INET, address: str = "127.0.0.1
     return new
 
 
-def session(*, mirrored: bool = False, local: int = 7) -> Session:
-    send, receive = (b"\x01" * 32, b"\x02" * 32)[:: -1 if mirrored else 1]
+def session(*, mirrored: bool = False, local: int = 7, keys: bytes = b"\x01\x02") -> Session:
+    """`keys`: one byte for each way's."""
+    send, receive = (bytes([byte]) * 32 for byte in keys[:: -1 if mirrored else 1])
     local, remote = (local, 8)[:: -1 if mirrored else 1]
-    keys = TransportKeys(send=send, receive=receive)
-    return Session(keys, local_index=local, remote_index=remote, is_initiator=True, now=0.0)
+    both = TransportKeys(send=send, receive=receive)
+    return Session(both, local_index=local, remote_index=remote, is_initiator=True, now=0.0)

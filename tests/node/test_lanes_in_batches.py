@@ -12,11 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.core.noise import TransportKeys
 from node.core.padding import padded
 from node.core.rows import OVERHEAD, per_send
 from node.core.segments import PlainSegments
-from node.core.session import Session
 from node.core.superpacket import SuperPacket, cut, ordinary, split, unfinished
 from node.core.tun_features import NO_OFFLOAD, TunFeatures
 from node.wire.endpoint import Endpoint
@@ -287,10 +285,7 @@ def test_whatever_the_mtu(mtu: int) -> None:
 
 
 def test_each_lane_has_its_own_keys() -> None:
-    other = Session(
-        TransportKeys(send=b"\x03" * 32, receive=b"\x04" * 32),
-        local_index=70, remote_index=80, is_initiator=True, now=0.0,
-    )  # fmt: skip
+    other, theirs = (session(local=70, keys=b"\x03\x04", mirrored=each) for each in (False, True))
     packets = [tcp(b"to one"), tcp(b"to the other", is_ipv6=True), tcp(b"to one")]
     with street() as real:
         beside = replace(real.lane, sends=other, receives=other, there=THERE6)
@@ -300,10 +295,6 @@ def test_each_lane_has_its_own_keys() -> None:
         assert left == []
         [one, another, third] = sent
         assert [one, third] == sealed([ordinary(packets[0]), ordinary(packets[2])])
-        theirs = Session(
-            TransportKeys(send=b"\x04" * 32, receive=b"\x03" * 32),
-            local_index=80, remote_index=70, is_initiator=False, now=0.0,
-        )  # fmt: skip
         [plain] = theirs.open([another]).plaintexts
         assert plain.startswith(packets[1])
         assert (real.toll().sent.count, real.track.toll(beside).sent.count) == (2, 1)
