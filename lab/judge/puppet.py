@@ -27,6 +27,7 @@ import sys
 from typing import Any
 
 IP_RECVERR, IPV6_RECVERR = 11, 25  # Linux: ICMP errors reach a socket that is not connected
+TRIES = 4  # more than ICMP errors come while one datagram is sent
 
 
 class Puppet:
@@ -41,8 +42,7 @@ class Puppet:
             case ["open", str(name), str(address), int(port), str(device)]:
                 self.open(name, address, port, device)
             case ["send", str(name), str(address), int(port), str(text)]:
-                with contextlib.suppress(OSError):  # an ICMP error about one before; it is lost
-                    self.sockets[name].sendto(text.encode(), (address, port))
+                self.send(self.sockets[name], text.encode(), (address, port))
             case ["done?", int(fence)]:
                 say("done", fence)
             case ["close", str(name)]:
@@ -67,6 +67,13 @@ class Puppet:
         self.sockets[name], self.names[new.fileno()] = new, name
         self.poll.register(new, select.POLLIN)
         say("opened", name, *new.getsockname()[:2])
+
+    def send(self, mouth: socket.socket, data: bytes, to: tuple[str, int]) -> None:
+        """The kernel tells of an ICMP error about an earlier datagram in the place of sending this one."""
+        for _ in range(TRIES):
+            with contextlib.suppress(OSError):
+                mouth.sendto(data, to)
+                return
 
     def close(self, name: str) -> None:
         if (old := self.sockets.pop(name, None)) is not None:
