@@ -72,9 +72,19 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
+def _load_structs() -> None:
+    """msgspec would load typing_extensions, if somebody has installed it: a tenth of a start, in vain."""
+    if "typing_extensions" not in sys.modules:
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        import msgspec  # noqa: F401
+
+        del sys.modules["typing_extensions"]
+
+
 def main(argv: Sequence[str]) -> int:
     word = argv[0] if argv else ""
     if word in COMMANDS:
+        _load_structs()
         return COMMANDS[word](argv[1:])
     if word in ("-h", "--help", "help"):
         print(USAGE, end="")

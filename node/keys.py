@@ -7,10 +7,12 @@ Text forms: `nodekey:` / `discokey:` + 64 hex digits; `privkey:` + 64 hex digits
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from msgspec import Struct
 from nacl.bindings import crypto_scalarmult_base
+
+from node.veiled import Veiled
 
 KEY_SIZE = 32
 
@@ -34,8 +36,7 @@ def _from_hex(text: str, prefix: str) -> bytes:
         raise BadKey(f"expected {prefix!r} and 64 hex digits") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Public:
+class _Public(Struct, frozen=True):
     """32 bytes that anybody may see."""
 
     raw: bytes
@@ -53,32 +54,23 @@ class _Public:
         return self.prefix + self.raw.hex()
 
 
-@dataclass(frozen=True, slots=True)
-class NodePublic(_Public):
+class NodePublic(_Public, frozen=True):
     """Who a node is: its WireGuard key and its DERP address."""
 
     prefix: ClassVar[str] = "nodekey:"
 
-    # slots=True makes a new class, so the inherited zero-argument super() forms would not do here.
-    def __str__(self) -> str:
-        return self.prefix + self.raw.hex()
 
-
-@dataclass(frozen=True, slots=True)
-class DiscoPublic(_Public):
+class DiscoPublic(_Public, frozen=True):
     """By what a node's disco messages are known, until it starts again."""
 
     prefix: ClassVar[str] = "discokey:"
 
-    def __str__(self) -> str:
-        return self.prefix + self.raw.hex()
 
-
-@dataclass(frozen=True, slots=True)
-class _Private:
+class _Private(Veiled, frozen=True):
     """32 bytes that appear in no text of ours."""
 
-    raw: bytes = field(repr=False)
+    veiled: ClassVar = ("raw",)
+    raw: bytes
 
     def __post_init__(self) -> None:
         if len(self.raw) != KEY_SIZE:
@@ -93,8 +85,7 @@ class _Private:
         raise TypeError("a private key has no text: it would end up in a log")
 
 
-@dataclass(frozen=True, slots=True)
-class NodePrivate(_Private):
+class NodePrivate(_Private, frozen=True):
     """The key in a node's key file."""
 
     @classmethod
@@ -110,8 +101,7 @@ class NodePrivate(_Private):
         return NodePublic(crypto_scalarmult_base(self.raw))
 
 
-@dataclass(frozen=True, slots=True)
-class DiscoPrivate(_Private):
+class DiscoPrivate(_Private, frozen=True):
     """Made at each start, stored nowhere."""
 
     @property

@@ -21,11 +21,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+from msgspec import Struct
 
 from node.keys import KEY_SIZE, BadKey, DiscoPublic, NodePublic
+from node.veiled import Veiled
 from node.wire.endpoint import Endpoint, parse_endpoint
 from node.wire.malformed import Malformed
 
@@ -44,8 +46,7 @@ class NetmapError(ValueError):
         self.key, self.problem = key, problem
 
 
-@dataclass(frozen=True, slots=True)
-class DerpNode:
+class DerpNode(Struct, frozen=True):
     """One relay server of a region, and how it is reached."""
 
     name: str
@@ -60,8 +61,7 @@ class DerpNode:
     insecure_for_tests: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DerpRegion:
+class DerpRegion(Struct, frozen=True):
     """Relay servers that stand for one another; people know it by its code."""
 
     region_id: int
@@ -69,10 +69,10 @@ class DerpRegion:
     nodes: tuple[DerpNode, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Veiled, frozen=True):
     """Another node, as the netmap lists it."""
 
+    veiled: ClassVar = ("preshared_key",)
     name: str
     node_key: NodePublic
     disco_key: DiscoPublic | None
@@ -80,13 +80,12 @@ class Peer:
     allowed_ips: tuple[str, ...]
     home_region: int
     endpoints: tuple[Endpoint, ...] = ()
-    preshared_key: bytes = field(default=bytes(KEY_SIZE), repr=False)
+    preshared_key: bytes = bytes(KEY_SIZE)
     persistent_keepalive: float | None = None
     peer_relay: bool = False  # it passes datagrams on for others
 
 
-@dataclass(frozen=True, slots=True)
-class Netmap:
+class Netmap(Struct, frozen=True):
     """Who is there: ourselves, our peers, the relays."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from node.core.checksum import Buffer
 from node.core.device_outputs import HandshakeSecrets
@@ -16,16 +17,14 @@ from node.wire.endpoint import Endpoint
 Field: TypeAlias = "str | int | float | bool | list[str] | Mapping[str, float] | None"
 
 
-@dataclass(frozen=True, slots=True)
-class RelayPath:
+class RelayPath(Struct, frozen=True):
     """A source of datagrams: this peer, by way of this region's relay."""
 
     region: int
     peer: NodePublic
 
 
-@dataclass(frozen=True, slots=True)
-class SendUdp:
+class SendUdp(Struct, frozen=True):
     """From our one UDP port."""
 
     datagrams: Sequence[bytes]
@@ -39,8 +38,7 @@ class SendRows(NamedTuple):
     to: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class SendRelay:
+class SendRelay(Struct, frozen=True):
     """By way of that region's relay."""
 
     region: int
@@ -48,8 +46,7 @@ class SendRelay:
     packets: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteTun:
+class WriteTun(Struct, frozen=True):
     """IP packets for the application."""
 
     packets: Sequence[bytes]
@@ -61,45 +58,39 @@ class WriteMerged(NamedTuple):
     writes: Sequence[Buffer]
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectRelay:
+class ConnectRelay(Struct, frozen=True):
     """To a server of that region; `home`: peers look for us there."""
 
     region: int
     home: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CloseRelay:
+class CloseRelay(Struct, frozen=True):
     """Nobody needs it any more."""
 
     region: int
 
 
-@dataclass(frozen=True, slots=True)
-class PreferRelay:
+class PreferRelay(Struct, frozen=True):
     """Tell an open connection whether it is the home now (NotePreferred)."""
 
     region: int
     home: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeRelay:
+class ProbeRelay(Struct, frozen=True):
     """Ask an open connection whether the relay still answers."""
 
     region: int
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureRelay:
+class MeasureRelay(Struct, frozen=True):
     """How far a relay of that region is by HTTPS, over a connection of its own."""
 
     region: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The first answer to a ping that a person asked for."""
 
     ask: int
@@ -108,15 +99,13 @@ class Answered:
     rtt: float
 
 
-@dataclass(frozen=True, slots=True)
-class LogKeys:
+class LogKeys(Struct, frozen=True):
     """For the key log that somebody asked for, and for nothing else."""
 
     secrets: HandshakeSecrets
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One line of the log of transitions."""
 
     name: str

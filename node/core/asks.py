@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from node.core.actions import Answered
 from node.core.ways import Way
@@ -12,8 +12,7 @@ PATIENCE = 10.0  # seconds; whoever asks gives up before
 MOST = 256  # questions open at once; the oldest is forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(Struct, frozen=True):
     """One ping for an ask, and where it went."""
 
     ask: int
@@ -21,8 +20,7 @@ class _Sent:
     at: float
 
 
-@dataclass(slots=True)
-class _Ask:
+class _Ask(Struct):
     """A person's question, since when."""
 
     peer: NodePublic

@@ -6,9 +6,11 @@ link-local, private) and IPv6 get a few more. Any path without a peer relay beat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from node.core.ways import PeerRelayed, Way
 from node.wire.endpoint import Endpoint
@@ -31,8 +33,7 @@ _PRIVATE = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(Struct, frozen=True):
     """What is known of one path."""
 
     endpoint: Endpoint

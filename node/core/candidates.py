@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
+
+from msgspec import Struct
 
 from node.core.ways import PeerRelayed, Way, first_hop
 from node.wire.endpoint import Endpoint
@@ -41,8 +42,7 @@ OUTLIER_SHARE = (
 )
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(Struct):
     """An endpoint at which the peer may be reached, and how it has behaved so far."""
 
     endpoint: Way

@@ -8,19 +8,20 @@ that takes half the time.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from node.core.checksum import Buffer
 from node.core.rows import Rows
 from node.keys import NodePublic
+from node.veiled import Veiled
 
 Source: TypeAlias = Hashable
 """Where a datagram came from: an endpoint, a relay, whatever the caller compares by value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transmit:
+class Transmit(Struct, frozen=True):
     """Send these to the peer, in this order."""
 
     peer: NodePublic
@@ -36,16 +37,14 @@ class TransmitRows(NamedTuple):
     rows: Sequence[Rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Send these back to where the datagram came from: a cookie reply, before any peer is known."""
 
     to: Source
     datagrams: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(Struct, frozen=True):
     """IP packets from the peer: authenticated, new, allowed source address, padding cut off."""
 
     peer: NodePublic
@@ -73,23 +72,22 @@ class InitiationTooOld(NamedTuple):
     peer: NodePublic
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeCompleted:
+class HandshakeCompleted(Struct, frozen=True):
     """New keys are in use for sending. For a responder: the peer has confirmed them."""
 
     peer: NodePublic
     initiator: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeSecrets:
+class HandshakeSecrets(Veiled, frozen=True):
     """What opens this handshake in a capture. Only from a device that was told to log keys."""
 
+    veiled: ClassVar = ("static", "ephemeral", "preshared", "message")
     peer: NodePublic
-    static: bytes = field(repr=False)
-    ephemeral: bytes = field(repr=False)
-    preshared: bytes = field(repr=False)
-    message: bytes = field(repr=False)  # ours, as sent: the initiation or the response
+    static: bytes
+    ephemeral: bytes
+    preshared: bytes
+    message: bytes  # ours, as sent: the initiation or the response
 
 
 Output: TypeAlias = (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 SLACK = 2.0  # seconds that an answer may take, or a clock be off
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Struct, frozen=True):
     """A gateway's clock (s), as read at a time of ours (RFC 6886 §3.6)."""
 
     seconds: int

@@ -8,23 +8,28 @@ packets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import overload
 
 from node.core.superpacket import SuperPacket
 from node.wire.virtio import VirtioHeader
 
 
-@dataclass(frozen=True, slots=True)
 class EqualRun(Sequence[SuperPacket]):
     """`number` packets of `length` bytes, the first at `start`, the next ones `step` bytes further."""
 
-    header: VirtioHeader
-    buffer: bytearray
-    start: int
-    step: int
-    length: int
-    number: int
+    __slots__ = ("buffer", "header", "length", "number", "start", "step")
+
+    def __init__(
+        self,
+        header: VirtioHeader,
+        buffer: bytearray,
+        start: int,
+        step: int,
+        length: int,
+        number: int,
+    ) -> None:
+        self.header, self.buffer = header, buffer
+        self.start, self.step, self.length, self.number = start, step, length, number
 
     def __len__(self) -> int:
         return self.number

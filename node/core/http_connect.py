@@ -7,7 +7,8 @@ a proxy often has no DNS for the outside.
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.wire.malformed import Malformed
 
@@ -15,8 +16,7 @@ MAX_ANSWER = 16_384  # bytes
 DEFAULT_PORT = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """An HTTP proxy, and who we are to it: `user:password`, or None."""
 
     host: str

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from node.keys import NodePublic
 from node.wire import websocket
@@ -45,8 +46,7 @@ class BadRequest(ValueError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What a client asks of the server; header names are in lower case."""
 
     method: str

@@ -14,8 +14,9 @@ passed stands in a `Toll`, from which the timers, counters and paths learn of it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from node.core.session import Session
 from node.wire.endpoint import Endpoint
@@ -23,8 +24,7 @@ from node.wire.endpoint import Endpoint
 COUNTERS = 1 << 22  # reserved for a lane, seconds of bulk: nobody else can seal with one of them
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lane:
+class Lane(Struct, frozen=True, eq=False):
     """Counters from `first` on are its own; what it opens must bear `expected`, then the next, and so on."""
 
     sends: Session
@@ -36,8 +36,7 @@ class Lane:
     expected: int
 
 
-@dataclass(slots=True)
-class Turns:
+class Turns(Struct):
     """When something went one way; 0 is never. What the system would not send counts, too."""
 
     count: int = 0
@@ -55,8 +54,7 @@ class Turns:
         other.since = 0.0
 
 
-@dataclass(slots=True)
-class Toll:
+class Toll(Struct):
     """What passed since the last toll."""
 
     sent: Turns = field(default_factory=Turns)

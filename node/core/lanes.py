@@ -8,7 +8,8 @@ anything closes them, too: for that moment all goes the long way, which is slowe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.actions import Action
 from node.core.courier import straight
@@ -25,8 +26,7 @@ LONGEST = 5.0  # s that a lane stays open by itself
 MOST = 16  # lanes at a time; of more peers, those whose packets came last have one
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(Struct):
     """By a peer, as soon as it may be."""
 
     peer: MeshPeer
@@ -34,8 +34,7 @@ class Wanted:
     heard: int | None = None  # the index of ours that it last sent to
 
 
-@dataclass(slots=True)
-class Open:
+class Open(Struct):
     """A lane, and how many packets have passed."""
 
     peer: MeshPeer

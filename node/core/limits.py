@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 # Specification (WireGuard paper §6.1)
 
@@ -14,8 +14,7 @@ REJECT_AFTER_MESSAGES = 2**64 - 2**13 - 1
 REPLAY_WINDOW = 8128  # RFC 6479: 128 blocks of 64 bits, one of them in transition
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Seconds."""
 
     rekey_after_time: float = 120.0

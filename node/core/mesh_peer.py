@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from node.core.path_outputs import Relayed
 from node.core.paths import Paths
@@ -14,8 +14,7 @@ ACTIVE = 45.0  # seconds after the last packet that a peer counts as in use
 REPAIR_GAP = 5.0  # seconds between attempts to bring two ends together that know too little
 
 
-@dataclass(slots=True)
-class MeshPeer:
+class MeshPeer(Struct):
     """A peer of ours, and what was learned of it."""
 
     config: Peer

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.netcheck_outputs import (
     AskByHttps,
@@ -44,8 +45,7 @@ CLOSER_BY = 0.010  # s and
 CLOSER_SHARE = 2 / 3  # of the old home's latency: less does not pay for moving there
 
 
-@dataclass(slots=True)
-class Probe:
+class Probe(Struct):
     """One server of this run."""
 
     region: int
@@ -55,8 +55,7 @@ class Probe:
     seen_as: Endpoint | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """A region's latency (s), at a time."""
 
     region: int

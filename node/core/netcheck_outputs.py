@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from node.wire.endpoint import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What kind of network this is. Latencies in seconds, by region; None: not known."""
 
     udp: bool
@@ -20,30 +19,26 @@ class Report:
     preferred: int | None = None  # the region to be at home in
 
 
-@dataclass(frozen=True, slots=True)
-class SendStun:
+class SendStun(Struct, frozen=True):
     """A question, from the port that peers shall reach."""
 
     to: Endpoint
     datagram: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AskByHttps:
+class AskByHttps(Struct, frozen=True):
     """How far a relay of this region is: it may be the only way to ask."""
 
     region: int
 
 
-@dataclass(frozen=True, slots=True)
-class NetcheckDone:
+class NetcheckDone(Struct, frozen=True):
     """All have answered, or had their time."""
 
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointLearned:
+class EndpointLearned(Struct, frozen=True):
     """How a STUN server sees us."""
 
     endpoint: Endpoint

@@ -11,58 +11,59 @@ the message was not made for us by who it says. Keys and random bytes come in as
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from hmac import digest as hmac_digest
+from typing import ClassVar
 
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
 from node.core.aead import open_with, seal_with
 from node.keys import NodePrivate, NodePublic
+from node.veiled import Veiled
 from node.wire.wireguard import Initiation, Response
 
 CONSTRUCTION = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 IDENTIFIER = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
 
 
-@dataclass(frozen=True, slots=True)
-class TransportKeys:
+class TransportKeys(Veiled, frozen=True):
     """Of one handshake, 32 bytes each, as seen from our end."""
 
-    send: bytes = field(repr=False)
-    receive: bytes = field(repr=False)
+    veiled: ClassVar = ("send", "receive")
+    send: bytes
+    receive: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Initiated:
+class Initiated(Veiled, frozen=True):
     """What an initiator keeps until the response comes."""
 
+    veiled: ClassVar = ("ephemeral", "chain_key", "transcript")
     index: int
-    ephemeral: bytes = field(repr=False)
-    chain_key: bytes = field(repr=False)
-    transcript: bytes = field(repr=False)
+    ephemeral: bytes
+    chain_key: bytes
+    transcript: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Veiled, frozen=True):
     """An initiation whose sealed static key was read: who it says it is from, not yet proven."""
 
+    veiled: ClassVar = ("chain_key", "transcript")
     initiator: NodePublic
     message: Initiation
-    chain_key: bytes = field(repr=False)
-    transcript: bytes = field(repr=False)
+    chain_key: bytes
+    transcript: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Veiled, frozen=True):
     """A proven initiation, which may be answered."""
 
+    veiled: ClassVar = ("chain_key", "transcript")
     initiator: NodePublic
     sender: int
     ephemeral: bytes
     timestamp: bytes
-    chain_key: bytes = field(repr=False)
-    transcript: bytes = field(repr=False)
+    chain_key: bytes
+    transcript: bytes
 
 
 def hash_of(*parts: bytes) -> bytes:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from node.core.ways import PeerRelayed, Way
 from node.wire.endpoint import Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
+class Relayed(Struct, frozen=True):
     """By way of the peer's home relay: always there, never the fastest."""
 
     def __str__(self) -> str:
         return "relay"
 
 
-@dataclass(frozen=True, slots=True)
-class Direct:
+class Direct(Struct, frozen=True):
     """UDP from node to node, proven by a pong."""
 
     endpoint: Endpoint
@@ -52,16 +50,14 @@ def way_of(path: Path) -> Way | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """Where data goes now. Both: it is mirrored, and the replay window drops the copies."""
 
     direct: Way | None
     relay: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SendPing:
+class SendPing(Struct, frozen=True):
     """A disco ping, padded to `size`: it asks whether full packets pass."""
 
     to: Way
@@ -69,21 +65,18 @@ class SendPing:
     size: int  # bytes of the whole UDP payload
 
 
-@dataclass(frozen=True, slots=True)
-class SendPong:
+class SendPong(Struct, frozen=True):
     """The answer, back to where the ping came from."""
 
     to: Way
     txid: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SendCallMeMaybe:
+class SendCallMeMaybe(Struct, frozen=True):
     """Through the relay, with all our own endpoints."""
 
 
-@dataclass(frozen=True, slots=True)
-class PathChanged:
+class PathChanged(Struct, frozen=True):
     """Data takes another way from now on; `rtt` in seconds, if it is known."""
 
     path: Path

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import ClassVar
+
+from msgspec import Struct
 
 from node.keys import NodePublic
+from node.veiled import Veiled
 
 
-@dataclass(frozen=True, slots=True)
-class PeerConfig:
+class PeerConfig(Veiled, frozen=True):
     """A peer as `wg set` would describe it; `persistent_keepalive` in seconds."""
 
+    veiled: ClassVar = ("preshared_key",)
     key: NodePublic
     allowed_ips: tuple[str, ...]
-    preshared_key: bytes = field(default=bytes(32), repr=False)
+    preshared_key: bytes = bytes(32)
     persistent_keepalive: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
+class PeerStatus(Struct, frozen=True):
     """A peer as `wg show` would; bytes are those of WireGuard's messages."""
 
     key: NodePublic

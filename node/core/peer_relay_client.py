@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.actions import SendUdp
 from node.core.disco import DiscoBox
@@ -31,8 +32,7 @@ MOST = 1024  # endpoints at once
 NANOSECONDS = 1e9
 
 
-@dataclass(slots=True)
-class _Binding:
+class _Binding(Struct):
     """Our side of a relayed pair, while it is being bound."""
 
     peer: NodePublic
@@ -50,8 +50,7 @@ class _Binding:
         return min(self.bind_at, self.gives_up) if self.way is None else self.heard_at + STEADY
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """The relay passes on what we send that way."""
 
     peer: NodePublic

@@ -14,12 +14,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import ClassVar
+
+from msgspec import Struct
 
 from node.core.actions import SendUdp
 from node.core.disco import DiscoBox
 from node.keys import DiscoPrivate, DiscoPublic
+from node.veiled import Veiled
 from node.wire.disco import NONCE_SIZE, Answer, Bind, Challenge, RelayEndpoint, parse_packet
 from node.wire.endpoint import Endpoint
 from node.wire.geneve import DISCO, MAX_VNI, GeneveHeader, parse_geneve
@@ -33,8 +36,7 @@ NANOSECONDS = 1_000_000_000
 SECRET_SIZE = 32
 
 
-@dataclass(slots=True)
-class _Side:
+class _Side(Struct):
     """One of a pair: who, and where it was bound from."""
 
     key: DiscoPublic
@@ -43,8 +45,7 @@ class _Side:
     heard_at: float = 0.0
 
 
-@dataclass(slots=True)
-class _Pair:
+class _Pair(Struct):
     """Two that we relay for, known by their number (VNI)."""
 
     vni: int
@@ -63,12 +64,12 @@ class _Pair:
         return self.made_at + BIND_LIFETIME
 
 
-@dataclass(slots=True)
-class _Secrets:
+class _Secrets(Veiled, frozen=True):
     """The MAC's keys: today's and yesterday's."""
 
-    now: bytes = field(repr=False)
-    before: bytes = field(repr=False)
+    veiled: ClassVar = ("now", "before")
+    now: bytes
+    before: bytes
     renew_at: float
 
 

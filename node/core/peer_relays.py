@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from node.core.actions import Action, Event
 from node.core.disco_talk import DiscoTalk
@@ -39,8 +41,7 @@ REQUESTS = 64  # remembered
 Introduce = Callable[[MeshPeer, float], list[Action]]
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(Struct):
     """When a peer relay was tried for a peer, and when it may be again."""
 
     at: float = -math.inf
@@ -49,8 +50,7 @@ class _Attempt:
     meetings: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Inner:
+class Inner(Struct, frozen=True):
     """What came through a peer relay, unwrapped: all disco, or all WireGuard."""
 
     way: PeerRelayed

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from node.core.aead import open_sealed, seal
 from node.core.flow import packet_length
@@ -18,8 +19,7 @@ from node.wire.tsmp import is_tsmp
 _HEAD = struct.Struct("<IIQ")
 
 
-@dataclass(slots=True)
-class Passing:
+class Passing(Struct):
     lane: Lane
     sent: int = 0
     received: int = 0

@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from node.core.portmap_outputs import (
     NO_ADDRESS,
@@ -57,8 +59,7 @@ LEAST_LIFE, LONGEST_LIFE = 2.0, 86400.0  # seconds that we believe of a router
 CARRIERS = IPv4Network("100.64.0.0/10")
 
 
-@dataclass(slots=True)
-class Searching:
+class Searching(Struct):
     """For a gateway that maps ports."""
 
     due: float
@@ -66,8 +67,7 @@ class Searching:
     found: Service | None = None  # one that waits for others
 
 
-@dataclass(slots=True)
-class Asking:
+class Asking(Struct):
     """It was found; the mapping is asked for until the time is up."""
 
     service: Service
@@ -76,8 +76,7 @@ class Asking:
     gap: float = ANSWER_WITHIN
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(Struct):
     """`tries` of a check that is under way, else 0."""
 
     service: Service
@@ -85,8 +84,7 @@ class Holding:
     tries: int = 0
 
 
-@dataclass(slots=True)
-class Resting:
+class Resting(Struct):
     """Nothing came of it; again later."""
 
     due: float
@@ -95,8 +93,7 @@ class Resting:
 Phase: TypeAlias = Searching | Asking | Holding | Resting
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """We have one; half way through its life it is renewed."""
 
     service: Service

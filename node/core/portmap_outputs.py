@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from node.wire.endpoint import Endpoint
 from node.wire.http_response import HttpResponse
@@ -11,24 +12,21 @@ from node.wire.http_response import HttpResponse
 NO_ADDRESS = "the router has no address on the internet itself"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where we are: the router, and our own address and UDP port towards it."""
 
     gateway: str
     own: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class SendToGateway:
+class SendToGateway(Struct, frozen=True):
     """From the socket for port mapping, not from the node's own."""
 
     datagram: bytes
     to: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """One request on a connection of its own; the answer is handed back with the number."""
 
     number: int
@@ -36,8 +34,7 @@ class HttpRequest:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PortMapped:
+class PortMapped(Struct, frozen=True):
     """The router sends what comes to this endpoint to us."""
 
     endpoint: Endpoint
@@ -45,16 +42,14 @@ class PortMapped:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class PortMappingLost:
+class PortMappingLost(Struct, frozen=True):
     """It does so no more."""
 
     protocol: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class PortMappingRefused:
+class PortMappingRefused(Struct, frozen=True):
     """The router can, and will not."""
 
     protocol: str
@@ -65,40 +60,34 @@ Send: TypeAlias = SendToGateway | HttpRequest
 Output: TypeAlias = Send | PortMapped | PortMappingLost | PortMappingRefused
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The router speaks this protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Struct, frozen=True):
     """By the protocol: an endpoint, for so many seconds."""
 
     external: Endpoint
     lifetime: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """By the protocol, in words."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(Struct, frozen=True):
     """It answered, and nothing speaks against our mapping."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
+class Forgotten(Struct, frozen=True):
     """Our mapping is no longer there."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """The service is not where it was."""
 
     why: str

@@ -9,9 +9,10 @@ once more as permanent ones; a port that another host has, with a port from the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal
+
+from msgspec import Struct
 
 from node.core.portmap_outputs import (
     NO_ADDRESS,
@@ -40,8 +41,7 @@ DESCRIPTION = "punchlab node"
 Call = Literal["description", "address", "add", "check", "delete"]
 
 
-@dataclass(slots=True)
-class _Ask:
+class _Ask(Struct):
     """An AddPortMapping that has not been answered yet; lease in seconds."""
 
     port: int

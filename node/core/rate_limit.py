@@ -7,7 +7,8 @@ The limit is a file, as real relays have it: `{"PerClientRateLimitBytesPerSec": 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.keys import KEY_SIZE
 from node.wire.derp_framing import MAX_PACKET
@@ -15,8 +16,7 @@ from node.wire.derp_framing import MAX_PACKET
 MIN_BURST = KEY_SIZE + MAX_PACKET  # bytes: the longest SendPacket must fit in
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """What one client may send, in bytes."""
 
     bytes_per_second: int

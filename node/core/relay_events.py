@@ -2,76 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from node.keys import NodePublic
 
 
-@dataclass(frozen=True, slots=True)
-class SendBytes:
+class SendBytes(Struct, frozen=True):
     """Onto the connection, after what was sent before."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FrameMessages:
+class FrameMessages(Struct, frozen=True):
     """The relay agreed: all bytes both ways are in WebSocket messages now; `early` came already."""
 
     early: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RelayUp:
+class RelayUp(Struct, frozen=True):
     """The login is complete: packets pass."""
 
     server_key: NodePublic
 
 
-@dataclass(frozen=True, slots=True)
-class PacketsReceived:
+class PacketsReceived(Struct, frozen=True):
     """From one peer, in order; neighbours come together."""
 
     source: NodePublic
     packets: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class PeerGone:
+class PeerGone(Struct, frozen=True):
     """The relay cannot reach that peer, for a `derp.GoneReason`."""
 
     peer: NodePublic
     reason: int  # derp.GoneReason
 
 
-@dataclass(frozen=True, slots=True)
-class PeerPresent:
+class PeerPresent(Struct, frozen=True):
     """To watchers only: a relay of the same mesh."""
 
     peer: NodePublic
 
 
-@dataclass(frozen=True, slots=True)
-class RelayPong:
+class RelayPong(Struct, frozen=True):
     """The relay has answered our ping, after so many seconds."""
 
     rtt: float
 
 
-@dataclass(frozen=True, slots=True)
-class RelayQuiet:
+class RelayQuiet(Struct, frozen=True):
     """It leaves a ping unanswered for longer than that has ever taken: half-open, perhaps."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayHealth:
+class RelayHealth(Struct, frozen=True):
     """What troubles the relay, in its own words; empty: nothing any more."""
 
     problem: str  # empty: well again
 
 
-@dataclass(frozen=True, slots=True)
-class RelayDown:
+class RelayDown(Struct, frozen=True):
     """The last event. `retry` False: it will fail again until somebody changes something."""
 
     why: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from node.core.rate_limit import Meter
 from node.core.relay_outbox import Outbox
@@ -57,47 +58,41 @@ class Patch(NamedTuple):
     epoch: int  # of the registry
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Bytes that must arrive: answers and control frames."""
 
     link: Link
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FrameMessages:
+class FrameMessages(Struct, frozen=True):
     """From here on, after what was sent, all bytes both ways are in WebSocket messages."""
 
     link: Link
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """This client sent more than its share: read nothing of it until then."""
 
     link: Link
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(Struct, frozen=True):
     """Packet frames for a client, droppable; views into the receive buffer, good until its next use."""
 
     link: Link
     runs: Sequence[bytes | memoryview]
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(Struct, frozen=True):
     """ForwardPacket frames for another relay of the mesh."""
 
     forwarder: Hashable
     frames: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """The connection; with `flush` after what waits has been written."""
 
     link: Link
@@ -105,24 +100,21 @@ class Close:
     flush: bool = False  # after what was sent has left
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True):
     """Ask outside whether this key may come in; the answer goes to `RelayServer.verified`."""
 
     link: Link
     key: NodePublic
 
 
-@dataclass(frozen=True, slots=True)
-class ClientConnected:
+class ClientConnected(Struct, frozen=True):
     """A login is complete."""
 
     peer: NodePublic
     source: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class ClientGone:
+class ClientGone(Struct, frozen=True):
     """Its last connection has ended."""
 
     peer: NodePublic

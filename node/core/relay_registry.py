@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.relay_link import Link
 
 
-@dataclass(slots=True)
-class Client:
+class Client(Struct):
     """One key, and its connections: packets go to the one that was heard last."""
 
     active: Link

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from node.core.actions import (
     Action,
@@ -46,28 +47,24 @@ SILENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     """Not wanted now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dialling:
+class Dialling(Struct, frozen=True):
     """A connection is being made."""
 
     since: float
     is_slow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Up:
+class Up(Struct, frozen=True):
     """Packets pass."""
 
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """It was lost; the next attempt comes then."""
 
     until: float
@@ -76,8 +73,7 @@ class Waiting:
 State: TypeAlias = Idle | Dialling | Up | Waiting
 
 
-@dataclass(slots=True)
-class _Relay:
+class _Relay(Struct):
     """A region: its connection, and what waits for it."""
 
     region: int

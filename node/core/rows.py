@@ -11,7 +11,8 @@ and a packet always starts 16 bytes into its row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 TRANSPORT = 4
 HEADER = 16
@@ -22,18 +23,15 @@ GATHERED = 4  # receives that are worked on as one, where that pays: their rows 
 MAX_SEND = 65400  # bytes: with all headers less than 64 KiB, or the device cuts it up in software
 
 
-@dataclass(slots=True)  # made several times a batch, and freezing makes that thrice as dear
-class Rows:
-    """Never changed once made."""
-
+class Rows(Struct, frozen=True):
     buffer: bytearray
     start: int
     stop: int
     size: int
-    count: int = field(init=False, compare=False)
 
-    def __post_init__(self) -> None:
-        self.count = -(-(self.stop - self.start) // self.size)
+    @property
+    def count(self) -> int:
+        return -(-(self.stop - self.start) // self.size)
 
     @property
     def last(self) -> int:

@@ -8,7 +8,8 @@ such a routine has authenticated go through `window` all the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.aead import open_sealed, seal
 from node.core.limits import REJECT_AFTER_MESSAGES
@@ -20,8 +21,7 @@ from node.wire.wireguard import KEEPALIVE_SIZE, TRANSPORT, TRANSPORT_HEADER_SIZE
 _COUNTER_AT = TRANSPORT_HEADER_SIZE - 8
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """What a batch of datagrams turned out to be."""
 
     plaintexts: list[bytes]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from node.core.by_relay import ByRelay
 from node.core.candidates import Candidate
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from node.core.mesh import Mesh
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateState:
+class CandidateState(Struct, frozen=True):
     """Where a peer may be reached, and whether it was."""
 
     endpoint: str
@@ -29,8 +29,7 @@ class CandidateState:
     latency_ms: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class PeerState:
+class PeerState(Struct, frozen=True):
     """A peer, for people and programs: who, by which path, how much."""
 
     name: str
@@ -47,8 +46,7 @@ class PeerState:
     candidates: tuple[CandidateState, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MeshStatus:
+class MeshStatus(Struct, frozen=True):
     """Ourselves and all our peers, for people and programs."""
 
     name: str

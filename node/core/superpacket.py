@@ -8,8 +8,9 @@ for every faster way. A read that is an ordinary packet is a super-packet of one
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from node.core.checksum import (
     TCP_CHECKSUM_OFFSET,
@@ -53,8 +54,7 @@ class SuperPacket(NamedTuple):
         return destination(self.packet)
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """Where the headers end and how much payload goes into each segment but the last."""
 
     is_ipv6: bool

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from node.core import netcheck_outputs as netcheck
 from node.core.actions import Event, MeasureRelay, SendUdp
@@ -24,8 +25,7 @@ from node.wire.endpoint import Endpoint
 DOUBT_GAP = 5.0  # seconds between checks that dying paths, or one relay's coming and going, ask for
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointsChanged:
+class EndpointsChanged(Struct, frozen=True):
     """Where we can be reached now; `news`: peers should be told."""
 
     endpoints: tuple[Endpoint, ...]
@@ -33,8 +33,7 @@ class EndpointsChanged:
     """False when some only went: nothing that a peer could use."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegionsRanked:
+class RegionsRanked(Struct, frozen=True):
     """By latency."""
 
     best_first: tuple[int, ...]

@@ -7,15 +7,15 @@ we would send to the peer, with the 8 bytes of Geneve before it that say whose i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from node.wire.endpoint import Endpoint
 from node.wire.geneve import GeneveHeader
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRelayed:
+class PeerRelayed(Struct, frozen=True):
     """Through the third node at that endpoint, which knows our pair by its number."""
 
     relay: Endpoint

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.lane import Track
 from node.core.rows import GATHERED
@@ -44,8 +45,7 @@ def _way(way: str, mtu: int, features: TunFeatures) -> Segments:
     raise ValueError(f"{way!r} is no way through the data path")
 
 
-@dataclass(frozen=True, slots=True)
-class Reads:
+class Reads(Struct, frozen=True):
     """How the two interfaces are read, and where packets may go from there without us."""
 
     gather: Gather

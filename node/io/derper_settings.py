@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct
 
 from node.core.rate_limit import BadRateLimit, RateLimit, parse_rate_limit
 from node.io import certificates
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 HTTPS, STUN = 443, 3478
 
 
-@dataclass(frozen=True, slots=True)
-class MeshSettings:
+class MeshSettings(Struct, frozen=True):
     """The other relays of the region, and the secret that they share."""
 
     relays: tuple[DerpNode, ...]
@@ -34,8 +34,7 @@ class MeshSettings:
     ca_file: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The arguments of `node derper`, looked at."""
 
     hostname: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.own_endpoints import choose_local
 from node.io.loop import READ, Loop, Timer
@@ -19,8 +20,7 @@ QUIET = 0.05  # seconds without a further change before we look
 LATEST = 0.5  # seconds after the first change: look even so
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(Struct, frozen=True):
     """The picture: our addresses on links that carry, those worth telling, and the ways out."""
 
     local: tuple[str, ...]

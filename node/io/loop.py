@@ -13,19 +13,22 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 
 
-@dataclass(slots=True, order=True)
-class Timer:
+class Timer(Struct, eq=False):
     """What is to be called, and when (seconds on the loop's clock); cancelled, it is skipped."""
 
     when: float
     order: int
-    call: Callable[[], None] | None = field(compare=False)
+    call: Callable[[], None] | None
+
+    def __lt__(self, other: Timer) -> bool:
+        return (self.when, self.order) < (other.when, other.order)
 
     def cancel(self) -> None:
         self.call = None

@@ -11,8 +11,9 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from node.core.portmap import PortMapping
 from node.core.portmap_outputs import (
@@ -40,8 +41,7 @@ GIVE_BACK_WITHIN = 1.0  # seconds that a stopping node waits for a router that d
 DISCARD = 9  # a port to "connect" to, which sends nothing and shows our own address
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """The last thing that happened, for people."""
 
     protocol: str

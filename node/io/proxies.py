@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.core.http_connect import Proxy, goes_direct, parse_proxy
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
+class Proxies(Struct, frozen=True):
     """Which proxy leads to relays, and which hosts are reached without (`NO_PROXY`)."""
 
     proxy: Proxy | None = None

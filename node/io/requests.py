@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from node.core.actions import Answered
 from node.core.surroundings import report_event
@@ -50,7 +51,7 @@ class Requests:
 
     def _status(self) -> dict[str, Any]:
         """The mesh's, with what is counted around it."""
-        status = asdict(self._daemon.mesh.status(self._daemon.loop.now()))
+        status: dict[str, Any] = to_builtins(self._daemon.mesh.status(self._daemon.loop.now()))
         status["counters"] |= self._daemon.counters
         return status
 

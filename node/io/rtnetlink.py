@@ -12,9 +12,10 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Self
+
+from msgspec import Struct
 
 NLM_REQUEST, NLM_ACK, NLM_DUMP = 0x1, 0x4, 0x300
 NLM_REPLACE_OR_CREATE = 0x100 | 0x400
@@ -41,8 +42,7 @@ ROUTE = struct.Struct(
 ATTRIBUTE = struct.Struct("=HH")
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A network interface, with its IFF_ flags."""
 
     index: int
@@ -55,8 +55,7 @@ class Link:
         return self.flags & (IFF_UP | IFF_RUNNING | IFF_LOOPBACK) == IFF_UP | IFF_RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceAddress:
+class InterfaceAddress(Struct, frozen=True):
     """An address of an interface, and how many bits of it are the network."""
 
     index: int
@@ -64,8 +63,7 @@ class InterfaceAddress:
     prefix: int
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultRoute:
+class DefaultRoute(Struct, frozen=True):
     """The way out, by an interface; without a gateway it is a point-to-point link."""
 
     index: int

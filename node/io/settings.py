@@ -9,8 +9,9 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from node.io.errors import BAD_INPUT, Refused
 from node.keys import BadKey, NodePrivate
@@ -23,8 +24,7 @@ PORT = 41641
 WAYS = ("c", "numpy", "plain")  # through the data path, the fastest first
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The arguments of `node up`, as the command line has them."""
 
     netmap: str

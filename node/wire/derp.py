@@ -25,9 +25,10 @@ Types not listed are skipped whole. What is inside the boxes stands in `derp_log
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import ClassVar, Self
+
+from msgspec import Struct
 
 from node.keys import KEY_SIZE, NodePublic
 from node.wire.derp_framing import (
@@ -91,8 +92,7 @@ def _packet(payload: bytes, start: int, name: str) -> bytes:
     return packet
 
 
-@dataclass(frozen=True, slots=True)
-class ServerKey:
+class ServerKey(Struct, frozen=True):
     """The server's first frame: who it is."""
 
     key: NodePublic
@@ -108,8 +108,7 @@ class ServerKey:
         return pack_frame(self.kind, MAGIC + self.key.raw)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientInfo:
+class ClientInfo(Struct, frozen=True):
     """The client's first frame: who it is, and in a box for the server what it is."""
 
     key: NodePublic
@@ -126,8 +125,7 @@ class ClientInfo:
         return pack_frame(self.kind, self.key.raw + self.sealed)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
+class ServerInfo(Struct, frozen=True):
     """The server's answer: the client is registered."""
 
     sealed: bytes  # nonce and box
@@ -141,8 +139,7 @@ class ServerInfo:
         return pack_frame(self.kind, self.sealed)
 
 
-@dataclass(frozen=True, slots=True)
-class SendPacket:
+class SendPacket(Struct, frozen=True):
     """A packet to be relayed."""
 
     destination: NodePublic
@@ -158,8 +155,7 @@ class SendPacket:
         return packet_header(self.kind, self.destination.raw, len(self.packet)) + self.packet
 
 
-@dataclass(frozen=True, slots=True)
-class RecvPacket:
+class RecvPacket(Struct, frozen=True):
     """The same packet where it arrives: the destination has made room for the source."""
 
     source: NodePublic
@@ -175,8 +171,7 @@ class RecvPacket:
         return packet_header(self.kind, self.source.raw, len(self.packet)) + self.packet
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardPacket:
+class ForwardPacket(Struct, frozen=True):
     """A packet between the relays of one region."""
 
     source: NodePublic
@@ -193,8 +188,7 @@ class ForwardPacket:
         return pack_frame(self.kind, self.source.raw + self.destination.raw + self.packet)
 
 
-@dataclass(frozen=True, slots=True)
-class KeepAlive:
+class KeepAlive(Struct, frozen=True):
     """The server is there; nobody answers."""
 
     kind: ClassVar[int] = KEEP_ALIVE
@@ -207,8 +201,7 @@ class KeepAlive:
         return pack_frame(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class NotePreferred:
+class NotePreferred(Struct, frozen=True):
     """Whether this relay is the client's home."""
 
     on: bool
@@ -222,8 +215,7 @@ class NotePreferred:
         return pack_frame(self.kind, bytes([self.on]))
 
 
-@dataclass(frozen=True, slots=True)
-class PeerGone:
+class PeerGone(Struct, frozen=True):
     """Packets to that peer are dropped here."""
 
     peer: NodePublic
@@ -239,8 +231,7 @@ class PeerGone:
         return pack_frame(self.kind, self.peer.raw + bytes([self.reason]))
 
 
-@dataclass(frozen=True, slots=True)
-class PeerPresent:
+class PeerPresent(Struct, frozen=True):
     """To watchers: that peer is connected to this relay."""
 
     peer: NodePublic
@@ -265,8 +256,7 @@ class PeerPresent:
         return pack_frame(self.kind, payload)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchConns:
+class WatchConns(Struct, frozen=True):
     """A relay of the region wants to know who comes and goes."""
 
     kind: ClassVar[int] = WATCH_CONNS
@@ -280,8 +270,7 @@ class WatchConns:
         return pack_frame(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class ClosePeer:
+class ClosePeer(Struct, frozen=True):
     """A relay of the region asks that this client be disconnected."""
 
     peer: NodePublic
@@ -295,8 +284,7 @@ class ClosePeer:
         return pack_frame(self.kind, self.peer.raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     """Either end may ask; up to 1000 bytes, of which the first 8 count."""
 
     data: bytes
@@ -312,8 +300,7 @@ class Ping:
         return pack_frame(self.kind, self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """The answer, with the 8 bytes of the ping."""
 
     data: bytes
@@ -327,8 +314,7 @@ class Pong:
         return pack_frame(self.kind, self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """What troubles the server, or nothing any more."""
 
     problem: str  # empty: well again
@@ -342,8 +328,7 @@ class Health:
         return pack_frame(self.kind, self.problem.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class Restarting:
+class Restarting(Struct, frozen=True):
     """The server will be back: after how long to dial (s), and for how long to go on trying (s)."""
 
     reconnect_in: float  # seconds; milliseconds on the wire

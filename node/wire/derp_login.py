@@ -8,8 +8,8 @@ a `meshKey` that is there but empty is an error, so it is left out when there is
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nacl.bindings import crypto_box, crypto_box_open
 from nacl.exceptions import CryptoError
 
@@ -66,8 +66,7 @@ def parse_mesh_key(text: str) -> bytes:
     return key
 
 
-@dataclass(frozen=True, slots=True)
-class ClientDetails:
+class ClientDetails(Struct, frozen=True):
     """What a client says of itself in the box of its ClientInfo."""
 
     version: int = PROTOCOL_VERSION
@@ -99,8 +98,7 @@ class ClientDetails:
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class ServerDetails:
+class ServerDetails(Struct, frozen=True):
     """What a server says in the box of its ServerInfo; rates in bytes a second, 0: none."""
 
     version: int = PROTOCOL_VERSION

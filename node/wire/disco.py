@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.keys import KEY_SIZE, DiscoPublic, NodePublic
 from node.wire.endpoint import ENDPOINT_SIZE, Endpoint, pack_endpoint, unpack_endpoint
@@ -38,8 +39,7 @@ PING_SIZE = OVERHEAD + BODY_HEADER_SIZE + TXID_SIZE + KEY_SIZE  # a ping without
 VERSION = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     """Is this a way to you? The padding makes it as large as data."""
 
     txid: bytes
@@ -55,8 +55,7 @@ class Ping:
         return self.txid + (self.node_key.raw if self.node_key else b"") + bytes(self.padding)
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """It is, and so I saw you."""
 
     txid: bytes
@@ -66,8 +65,7 @@ class Pong:
         return self.txid + pack_endpoint(self.source)
 
 
-@dataclass(frozen=True, slots=True)
-class CallMeMaybe:
+class CallMeMaybe(Struct, frozen=True):
     """I have pinged you from these: ping me there."""
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -76,8 +74,7 @@ class CallMeMaybe:
         return b"".join(map(pack_endpoint, self.endpoints))
 
 
-@dataclass(frozen=True, slots=True)
-class _Binding:
+class _Binding(Struct, frozen=True):
     """One step of the three by which a peer relay learns where an end is."""
 
     vni: int
@@ -90,23 +87,19 @@ class _Binding:
         return numbers + self.remote.raw + self.challenge
 
 
-@dataclass(frozen=True, slots=True)
-class Bind(_Binding):
+class Bind(_Binding, frozen=True):
     """To the peer relay: I want my side of this endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge(_Binding):
+class Challenge(_Binding, frozen=True):
     """From the peer relay: prove that you receive where you send from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(_Binding):
+class Answer(_Binding, frozen=True):
     """To the peer relay: the challenge, echoed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayEndpoint:
+class RelayEndpoint(Struct, frozen=True):
     """What a peer relay has allotted to two clients."""
 
     server: DiscoPublic
@@ -124,8 +117,7 @@ class RelayEndpoint:
         return keys + numbers + b"".join(map(pack_endpoint, self.addresses))
 
 
-@dataclass(frozen=True, slots=True)
-class CallMeMaybeVia:
+class CallMeMaybeVia(Struct, frozen=True):
     """Meet me at that peer relay's endpoint."""
 
     endpoint: RelayEndpoint
@@ -134,8 +126,7 @@ class CallMeMaybeVia:
         return self.endpoint.pack()
 
 
-@dataclass(frozen=True, slots=True)
-class AllocateRequest:
+class AllocateRequest(Struct, frozen=True):
     """To a peer relay: an endpoint for these two."""
 
     clients: tuple[DiscoPublic, DiscoPublic]  # in ascending byte order
@@ -145,8 +136,7 @@ class AllocateRequest:
         return self.clients[0].raw + self.clients[1].raw + struct.pack(">I", self.generation)
 
 
-@dataclass(frozen=True, slots=True)
-class AllocateResponse:
+class AllocateResponse(Struct, frozen=True):
     """From a peer relay: there it is."""
 
     generation: int

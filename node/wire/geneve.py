@@ -8,7 +8,7 @@ on the bind, challenge and answer messages to or from the relay itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from node.wire.malformed import Malformed
 
@@ -19,8 +19,7 @@ CONTROL_BIT = 0x80
 MAX_VNI = 0xFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class GeneveHeader:
+class GeneveHeader(Struct, frozen=True):
     """RFC 8926 §3.4: what is inside, and the number of the pair."""
 
     protocol: int

@@ -7,7 +7,8 @@ are sloppy (bare LF, no reason phrase), bounded where they are hostile.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.wire.malformed import Malformed
 
@@ -18,8 +19,7 @@ END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,256}\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True):
     """A whole answer; header names are in lower case."""
 
     status: int

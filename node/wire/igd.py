@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import Final
+
+from msgspec import Struct
 
 from node.wire.http_response import LARGEST, HttpResponse
 from node.wire.malformed import Malformed
@@ -49,16 +50,14 @@ ENVELOPE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """A UPnP service that maps ports, and where it takes commands."""
 
     type: str
     control: Url
 
 
-@dataclass(frozen=True, slots=True)
-class SoapError:
+class SoapError(Struct, frozen=True):
     """The UPnP error code of a refused command."""
 
     code: int

@@ -10,8 +10,9 @@ epoch is the seconds that the router has kept its mappings for: when it falls, t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+from msgspec import Struct
 
 from node.wire.malformed import Malformed
 
@@ -35,8 +36,7 @@ RESULTS = {  # RFC 6886 §3.5
 LIFETIME = 7200  # seconds to ask for (RFC 6886 §3.3)
 
 
-@dataclass(frozen=True, slots=True)
-class AddressAnswer:
+class AddressAnswer(Struct, frozen=True):
     """The gateway's external address (RFC 6886 §3.2); `epoch` in seconds."""
 
     result: int
@@ -44,8 +44,7 @@ class AddressAnswer:
     address: str  # means something with SUCCESS only
 
 
-@dataclass(frozen=True, slots=True)
-class MapAnswer:
+class MapAnswer(Struct, frozen=True):
     """A mapping, or why there is none (RFC 6886 §3.3); times in seconds."""
 
     result: int

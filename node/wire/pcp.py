@@ -11,7 +11,8 @@ ANNOUNCE is a head alone; the router multicasts one as an answer when it has los
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from node.wire.endpoint import Endpoint, pack_endpoint, unpack_endpoint
 from node.wire.malformed import Malformed
@@ -46,16 +47,14 @@ RESULTS = {  # §7.4
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(Struct, frozen=True):
     """The server has restarted (RFC 6887 §14.1)."""
 
     result: int
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class MapAnswer:
+class MapAnswer(Struct, frozen=True):
     """A mapping, or why there is none (RFC 6887 §11.1); times in seconds."""
 
     result: int

@@ -7,8 +7,9 @@ answer only there; an answer has the description's URL in LOCATION.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+from msgspec import Struct
 
 from node.wire.endpoint import Endpoint
 from node.wire.http_response import parse_head
@@ -21,8 +22,7 @@ LARGEST = 4096
 URL = re.compile(r"http://([0-9.]{7,15})(?::(\d{1,5}))?(/[\x21-\x7e]{0,1024})?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True):
     """Of a router's web server, by address: names would have to be looked up somewhere."""
 
     host: Endpoint

@@ -9,9 +9,9 @@ Keys are hex. Where a peer is reached by a relay the endpoint is 127.3.3.40 and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
+from node.veiled import Veiled
 from node.wire.endpoint import Endpoint
 
 END = b"\n\n"
@@ -21,12 +21,12 @@ NOT_PERMITTED, INVALID = 1, 22  # EPERM, EINVAL, negative on the wire
 Request = Literal["get", "set", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Veiled, frozen=True):
     """As `wg show` lists it."""
 
+    veiled: ClassVar = ("preshared_key",)
     public_key: bytes
-    preshared_key: bytes = field(repr=False)
+    preshared_key: bytes
     endpoint: Endpoint | None
     last_handshake: float | None  # Unix time
     tx_bytes: int
@@ -35,11 +35,11 @@ class Peer:
     allowed_ips: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(Veiled, frozen=True):
     """As `wg show` lists it, with its peers."""
 
-    private_key: bytes = field(repr=False)
+    veiled: ClassVar = ("private_key",)
+    private_key: bytes
     listen_port: int
     peers: Sequence[Peer]
 

@@ -12,8 +12,9 @@ itself. A transport message with nothing inside is a keepalive.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from node.wire.malformed import Malformed
 
@@ -41,8 +42,7 @@ RESPONSE_SIZE = _RESPONSE.size
 NO_MAC = bytes(MAC_SIZE)
 
 
-@dataclass(frozen=True, slots=True)
-class Initiation:
+class Initiation(Struct, frozen=True):
     """Message type 1, 148 bytes (WireGuard paper §5.4.2)."""
 
     sender: int
@@ -64,8 +64,7 @@ class Initiation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """Message type 2, 92 bytes (§5.4.3)."""
 
     sender: int
@@ -87,8 +86,7 @@ class Response:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CookieReply:
+class CookieReply(Struct, frozen=True):
     """Message type 3, 64 bytes (§5.4.7)."""
 
     receiver: int
@@ -99,8 +97,7 @@ class CookieReply:
         return _COOKIE_REPLY.pack(COOKIE_REPLY, self.receiver, self.nonce, self.sealed_cookie)
 
 
-@dataclass(frozen=True, slots=True)
-class Transport:
+class Transport(Struct, frozen=True):
     """Message type 4: a sealed packet (§5.4.6)."""
 
     receiver: int

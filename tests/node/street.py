@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from node.core.lane import Lane, Toll
 from node.core.noise import TransportKeys

@@ -417,7 +417,7 @@ def test_a_port_can_be_had_once() -> None:
 HEAVY = ("asyncio", "argparse", "cryptography", "numpy", "logging", "http", "email", "ctypes")
 LATER = (
     "node.core.mesh", "node.core.device", "node.core.noise", "node.core.portmap", "node.wire.derp",
-    "node.core.http_connect", "hashlib", "datetime", "threading",
+    "node.core.http_connect", "hashlib", "dataclasses", "threading",
 )  # fmt: skip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from node.core.actions import SendRows
 from node.core.courier import straight
@@ -305,7 +306,7 @@ def life(track: type[PlainTrack]) -> tuple[int, dict[str, object]]:
         "arrived": [machine.received for machine in both],
         "told": [machine.events for machine in both],
         "sent": [machine.sent for machine in both],
-        "status": [asdict(machine.mesh.status(net.now)) for machine in both],
+        "status": [to_builtins(machine.mesh.status(net.now)) for machine in both],
     }
 
 

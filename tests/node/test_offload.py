@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -238,7 +237,8 @@ def gathered(gather: Gather, texts: list[bytes], virtio: bool) -> list[Sequence[
 
 def kept(run: Sequence[SuperPacket]) -> Sequence[SuperPacket]:
     if isinstance(run, EqualRun):
-        return replace(run, buffer=bytearray(run.buffer))
+        shape = run.start, run.step, run.length, run.number
+        return EqualRun(run.header, bytearray(run.buffer), *shape)
     return [SuperPacket(each.header, memoryview(bytes(each.packet))) for each in run]
 
 

@@ -6,10 +6,10 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from node.core import relay_client
 from node.core.relay_events import Event, RelayDown, RelayPong, RelayUp
