@@ -1,10 +1,9 @@
-"""What a relay is told on its command line, checked: each mistake is one clear line."""
+"""What the arguments of a relay stand for, read and made: each mistake is one clear line."""
 
 from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,15 +14,13 @@ from node.io import certificates
 from node.io.errors import BAD_INPUT, Refused
 from node.keys import BadKey, NodePrivate, NodePublic
 from node.wire.derp_login import parse_mesh_key
-from node.wire.endpoint import Endpoint, parse_endpoint
-from node.wire.malformed import Malformed
+from node.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from node.io.derper_arguments import OtherRelay
     from node.netmap import DerpNode
-
-HTTPS, STUN = 443, 3478
 
 
 class MeshSettings(Struct, frozen=True):
@@ -53,92 +50,14 @@ class Settings(Struct, frozen=True):
     stun_for_all: bool = False
 
 
-def arguments(argv: Sequence[str]) -> Namespace:
-    from argparse import ArgumentParser  # late: 10 ms that nobody else needs
-
-    parser = ArgumentParser(prog="python -m node derper", description="Run a DERP relay.")
-    parser.add_argument("--hostname", required=True, help="the name (or address) clients use")
-    parser.add_argument(
-        "--listen", action="append", default=[], metavar="ADDRESS:PORT",
-        help="where to listen; may be repeated (default: port 443 on all addresses)",
-    )  # fmt: skip
-    parser.add_argument("--cert", type=Path, metavar="F", help="certificate chain, PEM")
-    parser.add_argument("--key", type=Path, metavar="F", help="its private key, PEM")
-    parser.add_argument(
-        "--self-signed", action="store_true",
-        help="make a certificate; `ready` says its cert_name, by which clients can pin it",
-    )  # fmt: skip
-    parser.add_argument(
-        "--plain-http", action="store_true", help="no TLS at all: for tests, never on port 443"
-    )
-    parser.add_argument(
-        "--derp-key", type=Path, metavar="F",
-        help="the server's own key, made there when missing (default: a new one at each start)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--stun-port", type=int, default=STUN, metavar="N", help="UDP port; 0 for none (3478)"
-    )
-    parser.add_argument(
-        "--stun-for-all", action="store_true",
-        help="answer any client's STUN, not only what nodes of this kind ask",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tap", type=Path, metavar="F",
-        help="write all that clients send to F, as the relay sees it behind TLS: for proofs",
-    )  # fmt: skip
-    parser.add_argument(
-        "--keylog", type=Path, metavar="F", help="append TLS keys there, to open captures with"
-    )
-    parser.add_argument(
-        "--mesh-with", action="append", default=[], metavar="HOST[:PORT][/ADDRESS]",
-        help="another relay of this region; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--mesh-key", type=Path, metavar="F", help="the mesh's secret, 64 hex digits"
-    )
-    parser.add_argument("--ca", type=Path, metavar="F", help="whom to trust about the other relays")
-    parser.add_argument(
-        "--allow-keys", type=Path, metavar="F",
-        help="node keys that may come in, one a line; SIGHUP reads it again",
-    )  # fmt: skip
-    parser.add_argument("--verify-client-url", metavar="URL", help="ask there about each key")
-    parser.add_argument(
-        "--verify-client-url-fail-closed", action="store_true",
-        help="let nobody in while that URL cannot be reached",
-    )  # fmt: skip
-    parser.add_argument(
-        "--accept-connection-limit", type=float, metavar="N",
-        help="new connections a second; those over it are closed at once",
-    )  # fmt: skip
-    parser.add_argument(
-        "--accept-connection-burst", type=float, metavar="N",
-        help="how many of them may come at once (default: the limit)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rate-config", type=Path, metavar="F",
-        help="JSON with PerClientRateLimitBytesPerSec, PerClientRateBurstBytes; SIGHUP reads it again",
-    )  # fmt: skip
-    return parser.parse_args(argv)
-
-
 def settings_from(args: Namespace) -> Settings:
-    endpoints = _endpoints(args.listen)
     private = _derp_key(args.derp_key)
-    if sum((args.self_signed, args.plain_http, args.cert is not None or args.key is not None)) != 1:
-        raise Refused("give --cert F and --key F, or --self-signed, or --plain-http", BAD_INPUT)
-    if args.plain_http and any(endpoint.port == HTTPS for endpoint in endpoints):
-        raise Refused("--plain-http needs --listen with a port other than 443", BAD_INPUT)
-    if not 0 <= args.stun_port <= 0xFFFF:
-        raise Refused(f"--stun-port {args.stun_port}: not a port", BAD_INPUT)
-    url = args.verify_client_url
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise Refused(f"--verify-client-url {url}: not an http:// or https:// URL", BAD_INPUT)
     context, pin = (None, None) if args.plain_http else _tls(args, private)
     if context is not None and args.keylog is not None:
         _log_keys(context, args.keylog)
     return Settings(
         hostname=args.hostname,
-        listen=endpoints,
+        listen=args.listen,
         context=context,
         pin=pin,
         derp_key=private,
@@ -146,30 +65,16 @@ def settings_from(args: Namespace) -> Settings:
         tap=_tap(args.tap),
         mesh=_mesh(args),
         allow_keys=args.allow_keys,
-        verify_url=url,
+        verify_url=args.verify_client_url,
         fail_open=not args.verify_client_url_fail_closed,
         rate_config=args.rate_config,
-        accepts=_accepts(args.accept_connection_limit, args.accept_connection_burst),
+        accepts=args.accepts,
         stun_for_all=args.stun_for_all,
     )
 
 
-def _accepts(limit: float | None, burst: float | None) -> tuple[float, float] | None:
-    if limit is None:
-        if burst is not None:
-            raise Refused("--accept-connection-burst needs --accept-connection-limit", BAD_INPUT)
-        return None
-    if not 0 < limit < 1e9:
-        raise Refused(f"--accept-connection-limit {limit:g}: not a number over 0", BAD_INPUT)
-    if burst is not None and not 1 <= burst < 1e9:
-        raise Refused(f"--accept-connection-burst {burst:g}: not a number from 1 on", BAD_INPUT)
-    return limit, max(1.0, limit) if burst is None else burst
-
-
 def _mesh(args: Namespace) -> MeshSettings | None:
     if args.mesh_key is None:
-        if args.mesh_with:
-            raise Refused("--mesh-with needs --mesh-key F", BAD_INPUT)
         return None
     try:
         key = parse_mesh_key(args.mesh_key.read_text(errors="replace").strip())
@@ -177,33 +82,17 @@ def _mesh(args: Namespace) -> MeshSettings | None:
         raise Refused(f"--mesh-key {args.mesh_key}: {error.strerror}", BAD_INPUT) from None
     except ValueError as problem:
         raise Refused(f"--mesh-key {args.mesh_key}: {problem}", BAD_INPUT) from None
-    try:
-        relays = tuple(_other_relay(text) for text in args.mesh_with)
-    except ValueError as problem:
-        raise Refused(f"--mesh-with: {problem}", BAD_INPUT) from None
+    relays = tuple(map(_node, args.mesh_with))
     return MeshSettings(relays, key, None if args.ca is None else str(args.ca))
 
 
-def _other_relay(text: str) -> DerpNode:
-    """`HOST[:PORT][/ADDRESS]`: the name in its certificate, and where to dial if not there."""
+def _node(relay: OtherRelay) -> DerpNode:
     from node.netmap import DerpNode  # late, as all that only a mesh needs
 
-    name, _, address = text.partition("/")
-    host, colon, port = name.partition(":")
-    if not host or (colon and not port.isdecimal()) or not 0 < int(port or 443) <= 0xFFFF:
-        raise ValueError(f"{text!r} is not HOST[:PORT][/ADDRESS]")
-    ipv6 = address if ":" in address else None
-    ipv4 = (address or None) if ipv6 is None else None
-    return DerpNode(host, 0, host, ipv4, ipv6, derp_port=int(port or 443))
-
-
-def _endpoints(texts: Sequence[str]) -> tuple[Endpoint, ...]:
-    try:
-        given = tuple(parse_endpoint(text) for text in texts)
-    except Malformed as problem:
-        raise Refused(f"--listen: {problem}", BAD_INPUT) from None
-    everywhere = "::" if os.path.exists("/proc/net/if_inet6") else "0.0.0.0"
-    return given or (Endpoint(everywhere, HTTPS),)
+    host, port, address = relay
+    is_ipv6 = address is not None and ":" in address
+    ipv4, ipv6 = (None, address) if is_ipv6 else (address, None)
+    return DerpNode(host, 0, host, ipv4, ipv6, derp_port=port)
 
 
 def _tap(path: Path | None) -> BinaryIO | None:
@@ -214,11 +103,16 @@ def _tap(path: Path | None) -> BinaryIO | None:
 
 
 def _tls(args: Namespace, derp_key: NodePrivate) -> tuple[ssl.SSLContext, str | None]:
+    try:
+        return _context(args, derp_key)
+    except certificates.BadCertificate as bad:
+        raise Refused(str(bad), BAD_INPUT) from None
+
+
+def _context(args: Namespace, derp_key: NodePrivate) -> tuple[ssl.SSLContext, str | None]:
     if args.self_signed:
         chain, key = certificates.self_signed(args.hostname)
         return certificates.server_context(chain, key, derp_key.public), certificates.pin(chain)
-    if args.cert is None or args.key is None:
-        raise Refused("--cert and --key go together", BAD_INPUT)
     chain = certificates.read_pem(args.cert, "--cert")
     key = certificates.read_pem(args.key, "--key")
     return certificates.server_context(chain, key, derp_key.public), None

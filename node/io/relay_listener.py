@@ -35,7 +35,6 @@ from node.wire.endpoint import Endpoint
 
 READ_SIZE = 256 * 1024  # bytes of one round of one client
 BUFFER = READ_SIZE + MAX_CLIENT_INFO + 4096  # behind the longest beginning of a frame
-BACKLOG = 1024
 ACCEPTS = 64  # a round, so that a flood of new clients does not starve the others
 ACCEPT_PAUSE = 0.1  # seconds to wait when the machine has no descriptors left
 LINGER = 1.0  # seconds for a last answer to leave
@@ -44,22 +43,6 @@ TCP_KEEPALIVE_IDLE = 600  # seconds
 V4_MAPPED = "::ffff:"
 
 Aside = Verify | Forward | ClientConnected | ClientGone
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """Raises OSError when the port cannot be had."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address != "::")
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 class RelayListener:

@@ -425,7 +425,9 @@ LATER = (
     ("command", "not_wanted"),
     [
         ("node.io.daemon, node.io.relay_connection", HEAVY),
-        ("node.io.derper", (*HEAVY, "threading", "node.netmap", "node.core.relay_client")),
+        # what stands before the relay's ports, and what follows
+        ("node.io.derper", (*HEAVY[2:], "ssl", "node.core.relay_server", "node.core.relay_client")),
+        ("node.io.relay_daemon", (*HEAVY, "threading", "node.netmap", "node.core.relay_client")),
         # what stands before the first frame to a relay; the mesh is loaded while it answers
         (
             "node.io.head_start, node.io.relay_connection",

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import socket
 import ssl
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from cryptography import x509
@@ -25,12 +33,16 @@ from tests.node.running_relay import (
     Client,
     RunningRelay,
     finished,
+    free_port,
     new_key,
     read_to_end,
     receive_exactly,
+    start,
     trusting,
 )
 
+T = TypeVar("T")
+ANYWHERE = ["--listen", "127.0.0.1:0"]
 SERVER_INFO_SIZE = derp_framing.HEADER_SIZE + 24 + 16 + len('{"version":2}')
 
 
@@ -192,6 +204,40 @@ def test_sigterm_ends_it_with_a_last_event() -> None:
     assert relay.process.wait(PATIENCE) == 0
 
 
+def test_who_dials_while_it_is_still_loading_waits_and_is_served(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """It loads for as long as nobody writes its certificate into the pipe."""
+    os.mkfifo(tmp_path / "cert.pem")
+    options = ["--cert", str(tmp_path / "cert.pem"), "--key", str(authority.key)]
+    port = free_port()
+    process = start("--hostname", HOST, "--listen", f"127.0.0.1:{port}", *options)
+    tcp = once(process, lambda: socket.create_connection(("127.0.0.1", port), PATIENCE))
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 0.0)[0] == []
+    process.send_signal(signal.SIGHUP)  # to read again what is yet to be read
+
+    pipe = once(process, lambda: os.open(tmp_path / "cert.pem", os.O_WRONLY | os.O_NONBLOCK))
+    os.write(pipe, authority.cert.read_bytes())
+    os.close(pipe)
+
+    with trusting().wrap_socket(tcp, server_hostname=HOST) as tls:
+        tls.sendall(b"GET /derp/latency-check HTTP/1.1\r\nHost: derp.test\r\n\r\n")
+        assert receive_exactly(tls, 12) == b"HTTP/1.1 200"
+    process.terminate()
+    assert process.communicate(timeout=PATIENCE)[1] == ""
+
+
+def once(process: subprocess.Popen[str], can_be: Callable[[], T]) -> T:
+    """As soon as the process, which must not end, lets us."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        with suppress(OSError):
+            return can_be()
+
+
 def test_its_own_key_lives_in_a_file_made_once_and_tight(tmp_path: Path) -> None:
     path = tmp_path / "derp.key"
     keys = set()
@@ -222,10 +268,13 @@ def test_plain_http_when_asked_for() -> None:
         ([], "derper: give --cert F and --key F, or --self-signed, or --plain-http"),
         (["--cert", "a.pem"], "derper: --cert and --key go together"),
         (
-            ["--cert", "/nowhere/a.pem", "--key", "b.pem"],
+            ["--cert", "/nowhere/a.pem", "--key", "b.pem", *ANYWHERE],
             "derper: --cert /nowhere/a.pem: No such file or directory",
         ),
-        (["--cert", "/dev/null", "--key", "b.pem"], "derper: --cert /dev/null: not in PEM form"),
+        (
+            ["--cert", "/dev/null", "--key", "b.pem", *ANYWHERE],
+            "derper: --cert /dev/null: not in PEM form",
+        ),
         (["--plain-http"], "derper: --plain-http needs --listen with a port other than 443"),
         (
             ["--self-signed", "--listen", "nowhere"],
@@ -233,7 +282,7 @@ def test_plain_http_when_asked_for() -> None:
         ),
         (["--self-signed", "--stun-port", "70000"], "derper: --stun-port 70000: not a port"),
         (
-            ["--self-signed", "--derp-key", "/dev/null"],
+            ["--self-signed", "--derp-key", "/dev/null", *ANYWHERE],
             "derper: --derp-key /dev/null: expected 'privkey:' and 64 hex digits",
         ),
     ],
@@ -244,7 +293,7 @@ def test_bad_arguments_are_one_line_and_status_2(argv: list[str], line: str) -> 
 
 def test_a_key_of_another_certificate(authority: Authority, tmp_path: Path) -> None:
     other = Authority(tmp_path)
-    argv = ["--cert", str(authority.cert), "--key", str(other.key)]
+    argv = ["--cert", str(authority.cert), "--key", str(other.key), *ANYWHERE]
     assert finished("--hostname", HOST, *argv) == (
         2,
         ["derper: certificate and key do not work together: key values mismatch"],
