@@ -442,3 +442,11 @@ def test_each_command_imports_only_what_it_needs(command: str, not_wanted: tuple
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert found.stdout == "[]\n"
+
+
+def test_it_starts_without_what_msgspec_loads_if_it_is_there() -> None:
+    pytest.importorskip("typing_extensions")
+    wanted = "import sys; from node.__main__ import main; main(['genkey']); import msgspec"
+    code = f"{wanted}; sys.exit('typing_extensions' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (found.returncode, found.stderr) == (0, b"")
