@@ -8,7 +8,8 @@ A relay that opens only then (it came up later than we did) is asked again.
 Where nothing has answered after 1 s the relays are asked by HTTPS as well: UDP may never pass here, and
 a home has to be chosen all the same, by whatever passes.
 
-While the node is in use it runs again every 20..26 s: a NAT forgets an idle mapping after 30 s.
+While the node is in use it runs again every 20..26 s: a NAT forgets an idle mapping after 30 s. A run that
+nobody answered, by UDP or HTTPS, says nothing of the network, and is repeated sooner.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ UDP_BLOCKED_AFTER = 3.0  # s without an answer
 HTTPS_AFTER = 1.0  # s without an answer; the rest of the run is enough for TCP, TLS and a request
 ENOUGH = 0.3  # s after the last try and the first answer: what is silent then stays silent
 RERUN_FROM, RERUN_SPREAD = 20.0, 6.0  # s; random, so that a fleet of nodes does not ask in step
+RERUN_DEAF = 5.0  # s after the end of a run without any answer
 REMEMBER_LATENCY = 305.0  # s; five minutes and a little: one slow answer does not move the home
 ENDPOINT_LIFETIME = 310.0  # s that an endpoint once seen is still offered to peers
 FRESH = 27.0  # s; just over the longest time between two runs
@@ -251,6 +253,8 @@ class Netcheck:
             preferred=self._preferred(latency),
         )
         self._probes = []
+        if not latency:
+            self._rerun_at = min(self._rerun_at, now + RERUN_DEAF)
         self.report, self.report_at = report, now
         return NetcheckDone(report)
 

@@ -259,6 +259,26 @@ def test_a_node_in_use_asks_again_every_twenty_to_twenty_six_seconds() -> None:
     assert [o.to for o in outputs if isinstance(o, SendStun)] == [NYC_SERVER, FRA_SERVER]
 
 
+def test_a_run_that_nobody_answered_is_repeated_after_five_seconds() -> None:
+    netcheck = new_netcheck()
+    netcheck.start(TWO_REGIONS, 10.0)
+    assert reports(netcheck) == [(13.0, Report(udp=False, preferred=None))]
+    netcheck.set_active(True, 14.0)
+    assert netcheck.deadline == 18.0
+    assert len(netcheck.tick(18.0)) == 2
+
+
+def test_one_that_was_answered_by_https_alone_is_not() -> None:
+    netcheck = new_netcheck()
+    netcheck.set_active(True, 0.0)
+    netcheck.start(TWO_REGIONS, 10.0)
+    netcheck.tick(11.0)
+    netcheck.receive_https(NYC, 0.030)
+    netcheck.tick(13.0)
+    assert netcheck.deadline is not None
+    assert netcheck.deadline >= 30.0
+
+
 def test_an_idle_node_asks_nobody() -> None:
     netcheck = new_netcheck()
     run(netcheck, {NYC: 0.030, FRA: 0.090}, 10.0)
