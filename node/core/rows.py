@@ -24,6 +24,8 @@ MAX_SEND = 65400  # bytes: with all headers less than 64 KiB, or the device cuts
 
 
 class Rows(Struct, frozen=True):
+    """`buffer[start:stop]`, cut every `size` bytes."""
+
     buffer: bytearray
     start: int
     stop: int

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING
 
 from node.core.relay_link import ClientConnected, ClientGone, Forward, Link, Verify
 from node.core.relay_server import RelayServer
-from node.io.derper_settings import (
-    MeshSettings,
-    Settings,
-    allowed_keys,
-    rate_limit,
-)
+from node.io.derper_settings import MeshSettings, Settings, allowed_keys, rate_limit
 from node.io.errors import CANNOT_HERE, Refused
 from node.io.events import EventLog
 from node.io.loop import Loop
