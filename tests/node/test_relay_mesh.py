@@ -26,6 +26,8 @@ from tests.node.running_relay import (
     reach_across,
 )
 
+OWN = ["--hostname", HOST, "--self-signed", "--listen", "127.0.0.1:0"]
+
 
 def started(authority: Authority, *argv: str, port: int = 0) -> RunningRelay:
     tls = ["--cert", str(authority.cert), "--key", str(authority.key)]
@@ -240,15 +242,14 @@ def test_when_the_url_cannot_be_reached(
     ],
 )
 def test_bad_arguments(argv: list[str], line: str) -> None:
-    own = ["--hostname", HOST, "--self-signed", "--listen", "127.0.0.1:0"]
-    assert finished(*own, *argv) == (2, [line])
+    assert finished(*OWN, *argv) == (2, [line])
 
 
 def test_a_bad_relay_and_a_bad_key_are_named(tmp_path: Path) -> None:
     key, keys = tmp_path / "mesh.key", tmp_path / "keys"
     key.write_text("00" * 32)
     keys.write_text("\nnodekey:00\n")
-    argv = ["--hostname", HOST, "--self-signed", "--listen", "127.0.0.1:0", "--mesh-key", str(key)]
+    argv = [*OWN, "--mesh-key", str(key)]
     assert finished(*argv, "--mesh-with", "a:b") == (
         2,
         ["derper: --mesh-with: 'a:b' is not HOST[:PORT][/ADDRESS]"],
